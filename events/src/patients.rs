@@ -1,0 +1,156 @@
+//! What can happen to a patient's master data.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::field::Field;
+use crate::ids::{PatientId, TenantId, UserId};
+use crate::sealed::{Ciphertext, SealedFields};
+use crate::token::Token;
+
+/// The stream of a patient's master data.
+#[must_use]
+pub fn stream(patient: PatientId) -> String {
+    format!("patients-{patient}")
+}
+
+/// A patient was registered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientRegistered {
+    /// The patient.
+    pub patient: PatientId,
+    /// Sealed fields.
+    pub fields: SealedFields,
+    /// What the patient can be found by.
+    pub tokens: Vec<Token>,
+    /// Departments that treat the patient.
+    #[serde(default)]
+    pub departments: Vec<String>,
+    /// Law that applies: `US`, `SA`, `EU`.
+    pub jurisdiction: String,
+    /// Specially watched (ACC-21).
+    #[serde(default)]
+    pub vip: bool,
+}
+
+/// One field's old and new value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldChange {
+    /// Which field.
+    pub field: Field,
+    /// As it was, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub old: Option<Ciphertext>,
+    /// As it is, if it was not removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new: Option<Ciphertext>,
+}
+
+/// Fields were corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientCorrected {
+    /// The patient.
+    pub patient: PatientId,
+    /// What changed.
+    pub changes: Vec<FieldChange>,
+    /// All tokens after the change; those of before are void.
+    pub tokens: Vec<Token>,
+}
+
+/// A patient turned out to be the same person as another; this stream is retired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientMerged {
+    /// The retired patient.
+    pub patient: PatientId,
+    /// The patient who goes on.
+    pub into: PatientId,
+}
+
+/// The other side of [`PatientMerged`], in the stream of the patient who goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientAbsorbed {
+    /// The patient who goes on.
+    pub patient: PatientId,
+    /// The retired patient.
+    pub absorbed: PatientId,
+}
+
+/// The merge was a mistake; the retired patient lives on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientUnmerged {
+    /// The patient who lives on again.
+    pub patient: PatientId,
+    /// The patient from whom it was parted.
+    pub from: PatientId,
+}
+
+/// The other side of [`PatientUnmerged`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientParted {
+    /// The patient who goes on.
+    pub patient: PatientId,
+    /// The patient who was parted from it.
+    pub parted: PatientId,
+}
+
+/// A unique token was claimed for a patient, in the stream of the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenClaimed {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who has it.
+    pub patient: PatientId,
+    /// The token.
+    pub token: Token,
+}
+
+/// A claim was given up, because the value was corrected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenReleased {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who had it.
+    pub patient: PatientId,
+    /// The token.
+    pub token: Token,
+}
+
+/// The patient was flagged or unflagged as specially watched (ACC-21).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientFlagged {
+    /// The patient.
+    pub patient: PatientId,
+    /// Whether watched from now on.
+    pub vip: bool,
+    /// Who asked for it.
+    pub by: UserId,
+}
+
+fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
+    None // every type is at its first version
+}
+
+area_events! {
+    /// Events of patients' master data.
+    PatientEvent in "patients", upcast upcast {
+        "registered" v 1 => Registered(PatientRegistered),
+        "corrected" v 1 => Corrected(PatientCorrected),
+        "merged" v 1 => Merged(PatientMerged),
+        "absorbed" v 1 => Absorbed(PatientAbsorbed),
+        "unmerged" v 1 => Unmerged(PatientUnmerged),
+        "parted" v 1 => Parted(PatientParted),
+        "token-claimed" v 1 => TokenClaimed(TokenClaimed),
+        "token-released" v 1 => TokenReleased(TokenReleased),
+        "flagged" v 1 => Flagged(PatientFlagged),
+    }
+}
