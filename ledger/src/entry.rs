@@ -387,4 +387,4 @@ fn read_links(cursor: &mut Cursor<'_>, count: u16) -> Result<Vec<SubjectLink>, D
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,10 +13,13 @@
     )
 )]
 
+pub mod checkpoint;
 pub mod entry;
 pub mod ids;
 pub mod note;
+pub mod proof;
 pub mod signer;
+pub mod tile;
 pub mod tree;
 
 mod codec;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest as _, Sha256};
 
 /// A hash of the tree.
@@ -22,6 +23,19 @@ impl Hash {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; Self::BYTES] {
         &self.0
+    }
+
+    /// The base64 of notes, checkpoints and proofs.
+    #[must_use]
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
+
+    /// Parses the one base64 of a hash.
+    #[must_use]
+    pub fn from_base64(text: &str) -> Option<Self> {
+        let bytes = STANDARD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
     }
 }
 
@@ -75,7 +89,7 @@ pub fn subtrees(start: u64, end: u64) -> impl Iterator<Item = (u8, u64)> {
 }
 
 /// Joins the parts of a compact range, given from left to right, into the root over them.
-pub(crate) fn join(parts: impl DoubleEndedIterator<Item = Hash>) -> Option<Hash> {
+fn join(parts: impl DoubleEndedIterator<Item = Hash>) -> Option<Hash> {
     parts.rev().reduce(|right, left| node_hash(&left, &right))
 }
 
@@ -274,4 +288,4 @@ impl HashSource for MemoryTree {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
