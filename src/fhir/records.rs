@@ -420,7 +420,8 @@ pub fn report(json: &str) -> Result<Mapped, String> {
     for code in &fhir.conclusion_code {
         draft.detail("conclusion", code.words())?;
     }
-    let texts: Vec<String> = fhir.conclusion.into_iter().chain(fhir.presented_form.iter().filter_map(Attachment::text)).collect();
+    let conclusion = fhir.conclusion.into_iter().filter(|text| !text.trim().is_empty());
+    let texts: Vec<String> = conclusion.chain(fhir.presented_form.iter().filter_map(Attachment::text)).collect();
     if !texts.is_empty() {
         draft.body.text = Some(long_text(&texts.join("\n\n"))?);
     }

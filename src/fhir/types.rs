@@ -78,12 +78,10 @@ pub fn long_text(text: &str) -> Result<Text, String> {
 impl Concept {
     /// The words for it: text, or the first display, or the first code.
     pub fn words(&self) -> Option<&str> {
-        let first = |pick: fn(&Coding) -> Option<&str>| self.coding.iter().find_map(pick);
-        self.text
-            .as_deref()
-            .filter(|text| !text.trim().is_empty())
-            .or_else(|| first(|coding| coding.display.as_deref()))
-            .or_else(|| first(|coding| coding.code.as_deref()))
+        let texts = self.text.as_deref().into_iter();
+        let displays = self.coding.iter().filter_map(|coding| coding.display.as_deref());
+        let codes = self.coding.iter().filter_map(|coding| coding.code.as_deref());
+        texts.chain(displays).chain(codes).find(|words| !words.trim().is_empty())
     }
 
     pub fn read(&self) -> Result<Option<Coded>, String> {
