@@ -1,1 +1,3 @@
-fn main(){}
+//! The `wardbook` program.
+
+fn main() {}

@@ -1,0 +1,302 @@
+//! Settings: one struct a section, every field with a default, unknown names refused.
+//!
+//! The documented defaults are `config/default.toml`; a test holds the two together:
+//! ```
+//! let text = include_str!("../config/default.toml");
+//! let config: wardbook::config::Config = toml::from_str(text)?;
+//! assert_eq!(config, wardbook::config::Config::default());
+//! # Ok::<(), toml::de::Error>(())
+//! ```
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: Server,
+    /// The event ledger.
+    pub ledger: Ledger,
+    /// Who may do what.
+    pub policy: Policy,
+    /// Access tokens and sessions.
+    pub tokens: Tokens,
+    /// Password hashing.
+    pub passwords: Passwords,
+    /// Bounds on what one caller can ask.
+    pub limits: Limits,
+    /// The read models.
+    pub views: Views,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section! {
+    /// `[server]`
+    Server {
+        /// Where to listen.
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// Threads that serve requests; 0 means one for each core.
+        workers: usize = 0,
+        /// Largest request body, in bytes.
+        body_bytes_max: usize = 1 << 20,
+        /// Time for a client to send its request line and headers.
+        header_timeout_ms: u64 = 5_000,
+        /// Time for a whole request.
+        request_timeout_ms: u64 = 30_000,
+        /// How long an idle connection stays open.
+        keep_alive_s: u64 = 75,
+        /// How long running requests may go on after a stop signal.
+        shutdown_timeout_s: u64 = 20,
+        /// Believe the last address in `X-Forwarded-For`.
+        trust_proxy: bool = false,
+        /// Send `Strict-Transport-Security`.
+        hsts: bool = false,
+        /// Send `Server-Timing`.
+        timing: bool = false,
+    }
+}
+
+section! {
+    /// `[ledger]`
+    Ledger {
+        /// Name of the log in checkpoints and proofs.
+        origin: String = "wardbook.example/ledger".to_owned(),
+        /// Events that may wait for the next flush.
+        queue_events_max: usize = 8192,
+        /// A checkpoint is published at the latest so long after an event.
+        checkpoint_interval_ms: u64 = 1_000,
+        /// A checkpoint is published at the latest after so many events.
+        checkpoint_events_max: u64 = 100_000,
+    }
+}
+
+section! {
+    /// `[policy]`
+    Policy {
+        /// Directory of the Cedar policies; empty means those compiled in.
+        dir: PathBuf = PathBuf::new(),
+    }
+}
+
+section! {
+    /// `[tokens]`
+    Tokens {
+        /// `iss` of access tokens.
+        issuer: String = "wardbook".to_owned(),
+        /// `aud` of access tokens.
+        audience: String = "wardbook-api".to_owned(),
+        /// How long an access token is good.
+        lifetime_s: u32 = 900,
+        /// How long a session lasts at most.
+        session_lifetime_s: u32 = 28_800,
+        /// Verified tokens remembered at most.
+        cache_tokens_max: usize = 10_000,
+    }
+}
+
+section! {
+    /// `[passwords]`
+    Passwords {
+        /// Memory of one hash, in KiB.
+        memory_kib: u32 = 19_456,
+        /// Passes over the memory.
+        passes: u32 = 2,
+        /// Lanes.
+        lanes: u32 = 1,
+        /// Hashes computed at the same time.
+        concurrent_max: usize = 2,
+        /// Hashes waiting at most.
+        waiting_max: usize = 64,
+    }
+}
+
+section! {
+    /// `[limits]`
+    Limits {
+        /// Entries on one page of a list, if the caller does not say.
+        page_default: u32 = 50,
+        /// Entries on one page of a list at most.
+        page_max: u32 = 200,
+        /// Patients that one search discloses at most.
+        search_max: usize = 50,
+        /// How long a request waits for the views.
+        view_wait_ms: u64 = 2_000,
+        /// Failed logins of one user that become events in one minute.
+        failed_logins_per_minute: u32 = 10,
+        /// User names remembered for that limit at most.
+        failed_names_max: usize = 10_000,
+    }
+}
+
+section! {
+    /// `[views]`
+    Views {
+        /// Events taken in at once.
+        batch_events_max: usize = 1_024,
+        /// State roots are attested every so many events; 0 means never.
+        attest_every_events: u64 = 10_000,
+    }
+}
+
+impl Limits {
+    /// How long a request waits for the views.
+    #[must_use]
+    pub const fn view_wait(&self) -> Duration {
+        Duration::from_millis(self.view_wait_ms)
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not valid.
+    #[error("the configuration file {path} is not valid: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why; a configuration holds no secrets, so the parser may quote it.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("{setting} in the configuration {rule}")]
+    Value {
+        /// Which setting.
+        setting: &'static str,
+        /// Which rule it breaks.
+        rule: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, has unknown names, or values that make no sense.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Self =
+            toml::from_str(&text).map_err(|e| ConfigError::Parse { path: path.to_owned(), message: e.to_string() })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that would only fail later, or silently weaken the system.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let rules = [
+            (self.tokens.lifetime_s >= 1, "tokens.lifetime_s", "must be at least 1"),
+            (self.tokens.lifetime_s <= 3_600, "tokens.lifetime_s", "must be at most 3600: access tokens are short-lived"),
+            (self.passwords.concurrent_max >= 1, "passwords.concurrent_max", "must be at least 1"),
+            (self.limits.page_default >= 1, "limits.page_default", "must be at least 1"),
+            (self.limits.page_max >= self.limits.page_default, "limits.page_max", "must be at least limits.page_default"),
+            (self.limits.search_max >= 1, "limits.search_max", "must be at least 1"),
+            (self.views.batch_events_max >= 1, "views.batch_events_max", "must be at least 1"),
+            (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),
+            (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),
+        ];
+        match rules.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where things are below the data directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// The layout below `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self(root.into())
+    }
+    /// The directory itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.0
+    }
+    /// Journal, tiles, signing keys and index of the ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.0.join("ledger")
+    }
+    /// The marks of what was published, apart from the ledger: an old backup put back is noticed by them.
+    #[must_use]
+    pub fn published(&self) -> PathBuf {
+        self.0.join("published")
+    }
+    /// The key store and, for now, the root key. Has backups of its own.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+    /// The read models; may be deleted and rebuilt.
+    #[must_use]
+    pub fn views(&self) -> PathBuf {
+        self.0.join("views")
+    }
+    /// The keys that sign access tokens; may be deleted, then everybody logs in again.
+    #[must_use]
+    pub fn tokens(&self) -> PathBuf {
+        self.0.join("tokens")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typing_mistake_is_an_error() {
+        let error = toml::from_str::<Config>("[server]\nlisten_on = \"127.0.0.1:1\"").unwrap_err();
+        assert!(error.to_string().contains("listen_on"), "{error}");
+        assert!(toml::from_str::<Config>("[servers]").is_err());
+    }
+
+    #[test]
+    fn what_is_not_said_keeps_its_default() {
+        let config: Config = toml::from_str("[tokens]\nlifetime_s = 60").unwrap();
+        assert_eq!(config.tokens.lifetime_s, 60);
+        assert_eq!(config.server, Server::default());
+        assert!(config.check().is_ok());
+    }
+
+    #[test]
+    fn senseless_values_are_named() {
+        let mut config = Config::default();
+        config.tokens.lifetime_s = 86_400;
+        assert!(config.check().unwrap_err().to_string().starts_with("tokens.lifetime_s"));
+        config = Config::default();
+        config.limits.page_max = 1;
+        assert!(config.check().unwrap_err().to_string().starts_with("limits.page_max"));
+    }
+}

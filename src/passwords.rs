@@ -1,0 +1,189 @@
+//! Passwords: Argon2id with the parameters of OWASP's Password Storage Cheat Sheet, a bounded number at a time.
+//!
+//! One hash takes tens of milliseconds and 19 MiB, so it runs off the async threads, and a flood of logins is turned
+//! away instead of taking all memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{CustomizedPasswordHasher, PasswordVerifier};
+use argon2::{Algorithm, Argon2, Params, Version};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+
+use crate::clock::{Chance, NoChance};
+use crate::config;
+
+/// Why a password could not be hashed or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Too many at once.
+    #[error("too many logins at once, try again in a moment")]
+    Busy,
+    /// The settings are no valid Argon2 parameters.
+    #[error("passwords.memory_kib, passes and lanes in the configuration are not valid for argon2id: {0}")]
+    Parameters(argon2::Error),
+    /// Hashing failed.
+    #[error("a password could not be hashed")]
+    Failed,
+    /// No random salt.
+    #[error(transparent)]
+    NoChance(#[from] NoChance),
+    /// Too short, too long, or too common in shape.
+    #[error("the password must have {0} to {1} characters")]
+    Length(usize, usize),
+}
+
+/// Characters a password must have (NIST SP 800-63B section 5.1.1.2 asks for at least 8 and allows at least 64).
+pub const LENGTH: (usize, usize) = (12, 256);
+
+/// Hashes and checks passwords.
+#[derive(Clone)]
+pub struct Passwords(Arc<Inner>);
+
+struct Inner {
+    params: Params,
+    slots: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    waiting_max: usize,
+    /// Checked in place of the hash of a user that does not exist, so that both take the same time.
+    nobody: String,
+    chance: Chance,
+}
+
+impl Passwords {
+    /// Sets it up.
+    ///
+    /// # Errors
+    /// If the settings are not valid parameters.
+    pub fn new(config: &config::Passwords, chance: Chance) -> Result<Self, PasswordError> {
+        let params = Params::new(config.memory_kib, config.passes, config.lanes, Some(32)).map_err(PasswordError::Parameters)?;
+        let nobody = hash(&params, b"nobody has this password", &chance.bytes::<16>()?)?;
+        Ok(Self(Arc::new(Inner {
+            params,
+            slots: Arc::new(Semaphore::new(config.concurrent_max)),
+            waiting: AtomicUsize::new(0),
+            waiting_max: config.waiting_max,
+            nobody,
+            chance,
+        })))
+    }
+
+    /// Hashes a new password into PHC form.
+    ///
+    /// # Errors
+    /// If it is too short or long, too many wait, or hashing fails.
+    pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
+        let length = password.expose_secret().chars().count();
+        if !(LENGTH.0..=LENGTH.1).contains(&length) {
+            return Err(PasswordError::Length(LENGTH.0, LENGTH.1));
+        }
+        let salt = self.0.chance.bytes::<16>()?;
+        let inner = Arc::clone(&self.0);
+        self.run(move || hash(&inner.params, password.expose_secret().as_bytes(), &salt)).await?
+    }
+
+    /// Blocking twin of [`Self::hash`], for the command line.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn hash_blocking(&self, password: &SecretString) -> Result<String, PasswordError> {
+        let length = password.expose_secret().chars().count();
+        if !(LENGTH.0..=LENGTH.1).contains(&length) {
+            return Err(PasswordError::Length(LENGTH.0, LENGTH.1));
+        }
+        hash(&self.0.params, password.expose_secret().as_bytes(), &self.0.chance.bytes::<16>()?)
+    }
+
+    /// Whether the password is the one behind the hash. Without a hash the same work is done and the answer is no.
+    ///
+    /// # Errors
+    /// If too many wait.
+    pub async fn verify(&self, password: SecretString, phc: Option<SecretString>) -> Result<bool, PasswordError> {
+        let inner = Arc::clone(&self.0);
+        self.run(move || {
+            let text = phc.as_ref().map_or(inner.nobody.as_str(), ExposeSecret::expose_secret);
+            let Ok(parsed) = PasswordHash::new(text) else { return false };
+            let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, inner.params.clone());
+            argon.verify_password(password.expose_secret().as_bytes(), &parsed).is_ok() && phc.is_some()
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+        let inner = &self.0;
+        if inner.waiting.fetch_add(1, Ordering::SeqCst) >= inner.waiting_max {
+            inner.waiting.fetch_sub(1, Ordering::SeqCst);
+            return Err(PasswordError::Busy);
+        }
+        let waited = Waiting(&inner.waiting);
+        let slot = Arc::clone(&inner.slots).acquire_owned().await.map_err(|_| PasswordError::Failed)?;
+        // The slot goes with the work: a client that hangs up does not make room for more hashes than allowed.
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(slot);
+            result
+        });
+        let done = done.await.map_err(|_| PasswordError::Failed);
+        drop(waited);
+        done
+    }
+}
+
+/// Leaves the queue even when the request is dropped half-way.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn hash(params: &Params, password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
+    let argon = Argon2::default();
+    argon
+        .hash_password_customized(password, salt, Some("argon2id"), Some(19), params.clone())
+        .map(|hash| hash.to_string())
+        .map_err(|_| PasswordError::Failed)
+}
+
+impl std::fmt::Debug for Passwords {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Passwords(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quick(concurrent: usize, waiting: usize) -> Passwords {
+        let config = config::Passwords { memory_kib: 64, passes: 1, concurrent_max: concurrent, waiting_max: waiting, ..Default::default() };
+        Passwords::new(&config, Chance::system()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_right_password_fits() {
+        let passwords = quick(1, 8);
+        let phc = passwords.hash("correct horse battery".into()).await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
+        assert!(passwords.verify("correct horse battery".into(), Some(phc.clone().into())).await.unwrap());
+        assert!(!passwords.verify("correct horse batterz".into(), Some(phc.into())).await.unwrap());
+        assert!(!passwords.verify("nobody has this password".into(), None).await.unwrap());
+        assert!(!passwords.verify("x".into(), Some("not a hash".into())).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_default_is_owasps() {
+        let passwords = Passwords::new(&config::Passwords::default(), Chance::system()).unwrap();
+        let phc = passwords.hash("correct horse battery".into()).await.unwrap();
+        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
+    }
+
+    #[tokio::test]
+    async fn too_many_are_turned_away_and_short_ones_refused() {
+        assert!(matches!(quick(1, 0).verify("x".into(), None).await, Err(PasswordError::Busy)));
+        assert!(matches!(quick(1, 8).hash("short".into()).await, Err(PasswordError::Length(12, 256))));
+    }
+}
