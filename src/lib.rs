@@ -6,5 +6,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod fhir;
 pub mod passwords;
 pub mod tokens;
