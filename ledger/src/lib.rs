@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod bundle;
 pub mod checkpoint;
 pub mod entry;
 pub mod ids;
@@ -21,9 +22,12 @@ pub mod proof;
 pub mod signer;
 pub mod tile;
 pub mod tree;
+pub mod verify;
 
 mod codec;
 mod ed25519;
+#[cfg(test)]
+mod testlog;
 
 pub use entry::{Draft, Entry, ExpectedVersion, Payload, SubjectLink};
 pub use ids::{Digest, EventId, EventType, KeyId, Micros, Position, StreamId, SubjectId};

@@ -163,7 +163,7 @@ impl KeyFile {
         }
         let mut lines = lines.strip_suffix('\n')?.split('\n');
         let mut value = |name: &str| lines.next()?.strip_prefix(name);
-        if value(TITLE)? != "" {
+        if !value(TITLE)?.is_empty() {
             return None;
         }
         let file = Self {
