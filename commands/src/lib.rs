@@ -1,1 +1,23 @@
-//! placeholder
+//! The write side: a command is checked against the state that a stream's events add up to, and becomes events.
+//!
+//! Per area: `State` with [`Evolve`], commands, and a pure `decide`. The [`executor`] loads, decides, appends with the
+//! expected version, and tries again when somebody was faster.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod care_teams;
+pub mod identity;
+pub mod patients;
+pub mod records;
+
+mod context;
+mod rejection;
+mod route;
+#[cfg(test)]
+mod scenario;
+
+pub use context::{Context, Evolve};
+pub use rejection::Rejection;
+pub use route::{Route, route};

@@ -1,0 +1,266 @@
+//! Patients' master data: registered, corrected, merged, parted, flagged.
+//!
+//! `decide` works on sealed fields and tokens; [`master_data`] holds the commands in plaintext and seals them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wardbook_events::patients::{
+    FieldChange, PatientAbsorbed, PatientCorrected, PatientEvent, PatientFlagged, PatientMerged, PatientParted,
+    PatientRegistered, PatientUnmerged,
+};
+use wardbook_events::{Ciphertext, Event, Field, PatientId, SealedFields, Token, TokenKind};
+
+use crate::context::{Context, Evolve};
+use crate::rejection::Rejection;
+
+pub mod claims;
+#[cfg(test)]
+mod tests;
+
+use claims::{Claims, refuse_duplicates, unique};
+
+/// What the write side needs to know of a patient.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patient {
+    /// Sealed fields.
+    pub fields: SealedFields,
+    /// Tokens of all kinds.
+    pub tokens: BTreeSet<Token>,
+    /// Specially watched.
+    pub vip: bool,
+    /// Patients merged into this one.
+    pub absorbed: BTreeSet<PatientId>,
+}
+
+/// A patient's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum State {
+    /// Never registered.
+    #[default]
+    Unknown,
+    /// Takes changes.
+    Active(Patient),
+    /// Merged into another one; takes no changes.
+    Retired {
+        /// As it was when it was merged.
+        was: Patient,
+        /// The patient who goes on.
+        into: PatientId,
+    },
+}
+
+impl State {
+    /// The patient, if it takes changes.
+    ///
+    /// # Errors
+    /// [`Rejection::NotFound`] or [`Rejection::Retired`].
+    pub const fn active(&self) -> Result<&Patient, Rejection> {
+        match self {
+            Self::Active(patient) => Ok(patient),
+            Self::Retired { .. } => Err(Rejection::Retired),
+            Self::Unknown => Err(Rejection::NotFound),
+        }
+    }
+}
+
+impl Evolve for State {
+    fn evolve(self, event: &Event) -> Self {
+        let Event::Patient(event) = event else { return self };
+        match (self, event) {
+            (Self::Unknown, PatientEvent::Registered(e)) => Self::Active(Patient {
+                fields: e.fields.clone(),
+                tokens: e.tokens.iter().cloned().collect(),
+                vip: e.vip,
+                absorbed: BTreeSet::new(),
+            }),
+            (Self::Active(was), PatientEvent::Merged(e)) => Self::Retired { was, into: e.into },
+            (Self::Retired { was, into }, PatientEvent::Unmerged(e)) if e.from == into => Self::Active(was),
+            (Self::Active(patient), event) => Self::Active(changed(patient, event)),
+            (state, _) => state,
+        }
+    }
+}
+
+fn changed(mut patient: Patient, event: &PatientEvent) -> Patient {
+    match event {
+        PatientEvent::Corrected(e) => {
+            for change in &e.changes {
+                match &change.new {
+                    Some(new) => patient.fields.0.insert(change.field, new.clone()),
+                    None => patient.fields.0.remove(&change.field),
+                };
+            }
+            patient.tokens = e.tokens.iter().cloned().collect();
+        }
+        PatientEvent::Absorbed(e) => {
+            patient.absorbed.insert(e.absorbed);
+        }
+        PatientEvent::Parted(e) => {
+            patient.absorbed.remove(&e.parted);
+        }
+        PatientEvent::Flagged(e) => patient.vip = e.vip,
+        _ => {}
+    }
+    patient
+}
+
+/// Registers a patient.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// The new patient.
+    pub patient: PatientId,
+    /// Sealed fields.
+    pub fields: SealedFields,
+    /// Tokens of all kinds.
+    pub tokens: BTreeSet<Token>,
+    /// Departments that treat the patient.
+    pub departments: Vec<String>,
+    /// Law that applies.
+    pub jurisdiction: String,
+    /// Specially watched from the start.
+    pub vip: bool,
+    /// A person has made sure that nobody of the same name and birth date is this one.
+    pub confirm_distinct: bool,
+}
+
+/// Corrects fields.
+#[derive(Debug, Clone)]
+pub struct Correct {
+    /// The patient.
+    pub patient: PatientId,
+    /// New values; `None` removes the field.
+    pub changes: BTreeMap<Field, Option<Ciphertext>>,
+    /// All tokens after the change: [`carried_over`] ones and those of the new values.
+    pub tokens: BTreeSet<Token>,
+    /// As in [`Register`].
+    pub confirm_distinct: bool,
+}
+
+/// What can be done to one patient.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Register.
+    Register(Register),
+    /// Correct fields.
+    Correct(Correct),
+    /// Watch specially, or no more (ACC-21).
+    Flag {
+        /// The patient.
+        patient: PatientId,
+        /// Whether watched from now on.
+        vip: bool,
+    },
+}
+
+/// Decides what happens. `claims` are the holders of the unique tokens before and after.
+///
+/// # Errors
+/// The rule that the command breaks.
+pub fn decide(state: &State, claims: &Claims, command: Command, context: &Context) -> Result<Vec<Event>, Rejection> {
+    match command {
+        Command::Register(command) => register(state, claims, command, context),
+        Command::Correct(command) => correct(state.active()?, claims, command, context),
+        Command::Flag { patient, vip } => {
+            let by = context.user.ok_or(Rejection::UnknownUser)?;
+            let same = state.active()?.vip == vip;
+            Ok(if same { Vec::new() } else { vec![PatientFlagged { patient, vip, by }.into()] })
+        }
+    }
+}
+
+fn register(state: &State, claims: &Claims, command: Register, context: &Context) -> Result<Vec<Event>, Rejection> {
+    if *state != State::Unknown {
+        return Err(Rejection::AlreadyExists);
+    }
+    if !matches!(command.jurisdiction.as_str(), "US" | "SA" | "EU") {
+        return Err(Rejection::UnknownJurisdiction);
+    }
+    check_departments(&command.departments)?;
+    let Register { patient, fields, tokens, departments, jurisdiction, vip, confirm_distinct } = command;
+    refuse_duplicates(unique(&tokens), claims, &BTreeSet::from([patient]), confirm_distinct)?;
+    let made = unique(&tokens).map(|token| claims::claim(context.tenant, patient, token)).collect::<Vec<_>>();
+    let tokens = tokens.into_iter().collect();
+    let mut events = vec![PatientRegistered { patient, fields, tokens, departments, jurisdiction, vip }.into()];
+    events.extend(made);
+    Ok(events)
+}
+
+/// At most 20 departments, each 1 to 64 characters of `[a-z0-9-]`: names of places, never of people.
+pub(crate) fn check_departments(departments: &[String]) -> Result<(), Rejection> {
+    let fits = |name: &String| {
+        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if departments.len() <= 20 && departments.iter().all(fits) { Ok(()) } else { Err(Rejection::BadDepartment) }
+}
+
+fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) -> Result<Vec<Event>, Rejection> {
+    let Correct { patient, changes, tokens, confirm_distinct } = command;
+    let changes: Vec<FieldChange> = changes
+        .into_iter()
+        .map(|(field, new)| FieldChange { field, old: was.fields.0.get(&field).cloned(), new })
+        .filter(|change| change.old != change.new)
+        .collect();
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut family = was.absorbed.clone();
+    family.insert(patient);
+    let gained = || unique(&tokens).filter(|token| !was.tokens.contains(token));
+    refuse_duplicates(gained(), claims, &family, confirm_distinct)?;
+    let lost = unique(&was.tokens).filter(|token| !tokens.contains(token));
+    let held = lost.filter(|token| claims.get(token).is_some_and(|holders| holders.contains(patient)));
+    let mut others: Vec<Event> = held.map(|token| claims::release(context.tenant, patient, token)).collect();
+    others.extend(gained().map(|token| claims::claim(context.tenant, patient, token)));
+    let mut events = vec![PatientCorrected { patient, changes, tokens: tokens.into_iter().collect() }.into()];
+    events.extend(others);
+    Ok(events)
+}
+
+/// The tokens that stay true when the given fields change: those made of other fields.
+///
+/// The mark of name and birth date is made from the tokens of both ([`master_data`]), so that changing
+/// one of the two needs no look at the other.
+#[must_use]
+pub fn carried_over(tokens: &BTreeSet<Token>, changing: &BTreeSet<Field>) -> BTreeSet<Token> {
+    tokens.iter().filter(|token| !made_from(token.kind).iter().any(|field| changing.contains(field))).cloned().collect()
+}
+
+const fn made_from(kind: TokenKind) -> &'static [Field] {
+    match kind {
+        TokenKind::Ssn => &[Field::Ssn],
+        TokenKind::Mrn => &[Field::Mrn],
+        TokenKind::BirthDate => &[Field::BirthDate],
+        TokenKind::FamilyName | TokenKind::GivenName | TokenKind::FamilySound | TokenKind::GivenSound => &[Field::Name],
+        TokenKind::NameAndBirthDate => &[Field::Name, Field::BirthDate],
+    }
+}
+
+/// Decides that one patient goes on for two. Both streams are written at once.
+///
+/// # Errors
+/// If either takes no changes, or both are the same.
+pub fn merge(retiring: (PatientId, &State), going_on: (PatientId, &State)) -> Result<Vec<Event>, Rejection> {
+    let ((patient, from), (into, to)) = (retiring, going_on);
+    from.active()?;
+    to.active()?;
+    if patient == into {
+        return Err(Rejection::MergeWithItself);
+    }
+    Ok(vec![PatientMerged { patient, into }.into(), PatientAbsorbed { patient: into, absorbed: patient }.into()])
+}
+
+/// Decides that a merge was a mistake.
+///
+/// # Errors
+/// If they are not merged, or the one who went on was itself merged since: then that merge must be undone first.
+pub fn unmerge(retired: (PatientId, &State), going_on: (PatientId, &State)) -> Result<Vec<Event>, Rejection> {
+    let ((patient, state), (from, other)) = (retired, going_on);
+    let absorbed = &other.active()?.absorbed;
+    match state {
+        State::Unknown => Err(Rejection::NotFound),
+        State::Retired { into, .. } if *into == from && absorbed.contains(&patient) => {
+            Ok(vec![PatientUnmerged { patient, from }.into(), PatientParted { patient: from, parted: patient }.into()])
+        }
+        _ => Err(Rejection::NotMerged),
+    }
+}

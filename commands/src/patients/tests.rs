@@ -1,0 +1,251 @@
+use proptest::prelude::*;
+use wardbook_events::patients::{TokenClaimed, TokenReleased};
+
+use super::claims::Holders;
+use super::*;
+use crate::scenario::*;
+
+fn ssn(value: &str) -> Token {
+    token(TokenKind::Ssn, value)
+}
+fn mark(value: &str) -> Token {
+    token(TokenKind::NameAndBirthDate, value)
+}
+fn fields(all: &[(Field, &str)]) -> SealedFields {
+    SealedFields(all.iter().map(|(field, text)| (*field, sealed(text))).collect())
+}
+fn registration(n: u128, tokens: &[Token]) -> Register {
+    Register {
+        patient: patient(n),
+        fields: fields(&[(Field::Name, "name"), (Field::Ssn, "ssn")]),
+        tokens: tokens.iter().cloned().collect(),
+        departments: vec!["cardiology".into()],
+        jurisdiction: "US".into(),
+        vip: false,
+        confirm_distinct: false,
+    }
+}
+fn registered(n: u128, tokens: &[Token]) -> Event {
+    let Register { patient, fields, tokens, departments, jurisdiction, vip, .. } = registration(n, tokens);
+    PatientRegistered { patient, fields, tokens: tokens.into_iter().collect(), departments, jurisdiction, vip }.into()
+}
+fn claimed(n: u128, token: Token) -> Event {
+    TokenClaimed { tenant: tenant(), patient: patient(n), token }.into()
+}
+fn released(n: u128, token: Token) -> Event {
+    TokenReleased { tenant: tenant(), patient: patient(n), token }.into()
+}
+fn merged(n: u128, into: u128) -> Event {
+    PatientMerged { patient: patient(n), into: patient(into) }.into()
+}
+fn absorbed(n: u128, absorbed: u128) -> Event {
+    PatientAbsorbed { patient: patient(n), absorbed: patient(absorbed) }.into()
+}
+fn unmerged(n: u128, from: u128) -> Event {
+    PatientUnmerged { patient: patient(n), from: patient(from) }.into()
+}
+fn parted(n: u128, parted: u128) -> Event {
+    PatientParted { patient: patient(n), parted: patient(parted) }.into()
+}
+fn held(token: Token, by: &[u128]) -> Claims {
+    let events: Vec<_> = by.iter().map(|n| claimed(*n, token.clone())).collect();
+    Claims::from([(token, Holders::after(&events))])
+}
+fn register(state: &State, claims: &Claims, command: Register) -> Result<Vec<Event>, Rejection> {
+    decide(state, claims, Command::Register(command), &context())
+}
+fn correct(changes: &[(Field, Option<&str>)], tokens: &[Token], claims: &Claims) -> impl FnOnce(&State) -> Result<Vec<Event>, Rejection> {
+    let command = Correct {
+        patient: patient(1),
+        changes: changes.iter().map(|(field, new)| (*field, new.map(sealed))).collect(),
+        tokens: tokens.iter().cloned().collect(),
+        confirm_distinct: false,
+    };
+    move |state| decide(state, claims, Command::Correct(command), &context())
+}
+fn corrected(changes: &[(Field, Option<&str>, Option<&str>)], tokens: &[Token]) -> Event {
+    let changes = changes.iter().map(|(field, old, new)| FieldChange { field: *field, old: old.map(sealed), new: new.map(sealed) });
+    PatientCorrected { patient: patient(1), changes: changes.collect(), tokens: tokens.to_vec() }.into()
+}
+
+#[test]
+fn registering_claims_every_unique_token() {
+    let family = token(TokenKind::FamilyName, "f");
+    let all = [ssn("s"), family, mark("m")];
+    given(&[])
+        .when(|state| register(state, &Claims::new(), registration(1, &all)))
+        .then([registered(1, &all), claimed(1, ssn("s")), claimed(1, mark("m"))]);
+}
+
+#[test]
+fn nobody_is_registered_twice() {
+    given(&[registered(1, &[])]).when(|s| register(s, &Claims::new(), registration(1, &[]))).rejected(Rejection::AlreadyExists);
+    given(&[]).when(|s| register(s, &held(ssn("s"), &[2]), registration(1, &[ssn("s")]))).rejected(Rejection::Duplicate);
+    given(&[]).when(|s| register(s, &held(mark("m"), &[2]), registration(1, &[mark("m")]))).rejected(Rejection::Duplicate);
+}
+
+#[test]
+fn confirmed_people_share_name_and_birth_date_but_no_ssn() {
+    let confirmed = |token| Register { confirm_distinct: true, ..registration(1, &[token]) };
+    given(&[])
+        .when(|s| register(s, &held(mark("m"), &[2]), confirmed(mark("m"))))
+        .then([registered(1, &[mark("m")]), claimed(1, mark("m"))]);
+    given(&[]).when(|s| register(s, &held(ssn("s"), &[2]), confirmed(ssn("s")))).rejected(Rejection::Duplicate);
+}
+
+#[test]
+fn a_token_that_was_given_up_is_free() {
+    let free = Holders::after(&[claimed(2, ssn("s")), released(2, ssn("s"))]);
+    given(&[])
+        .when(|s| register(s, &Claims::from([(ssn("s"), free)]), registration(1, &[ssn("s")])))
+        .then([registered(1, &[ssn("s")]), claimed(1, ssn("s"))]);
+}
+
+#[test]
+fn jurisdictions_and_departments_are_checked() {
+    let elsewhere = Register { jurisdiction: "XX".into(), ..registration(1, &[]) };
+    given(&[]).when(|s| register(s, &Claims::new(), elsewhere)).rejected(Rejection::UnknownJurisdiction);
+    for wrong in [vec![String::new()], vec!["Cardio".into()], vec!["x".repeat(65)], vec!["a".into(); 21]] {
+        let command = Register { departments: wrong, ..registration(1, &[]) };
+        given(&[]).when(|s| register(s, &Claims::new(), command)).rejected(Rejection::BadDepartment);
+    }
+}
+
+#[test]
+fn a_correction_keeps_what_was() {
+    given(&[registered(1, &[ssn("s")])])
+        .when(correct(&[(Field::Name, Some("new")), (Field::Ssn, None)], &[], &held(ssn("s"), &[1])))
+        .then([
+            corrected(&[(Field::Name, Some("name"), Some("new")), (Field::Ssn, Some("ssn"), None)], &[]),
+            released(1, ssn("s")),
+        ]);
+}
+
+#[test]
+fn a_correction_moves_claims() {
+    given(&[registered(1, &[ssn("s")])])
+        .when(correct(&[(Field::Ssn, Some("new"))], &[ssn("t")], &held(ssn("s"), &[1])))
+        .then([corrected(&[(Field::Ssn, Some("ssn"), Some("new"))], &[ssn("t")]), released(1, ssn("s")), claimed(1, ssn("t"))]);
+    given(&[registered(1, &[ssn("s")])])
+        .when(correct(&[(Field::Ssn, Some("new"))], &[ssn("t")], &held(ssn("t"), &[2])))
+        .rejected(Rejection::Duplicate);
+}
+
+#[test]
+fn the_token_of_an_absorbed_patient_is_not_somebody_elses() {
+    given(&[registered(1, &[]), absorbed(1, 2)])
+        .when(correct(&[(Field::Ssn, Some("new"))], &[ssn("t")], &held(ssn("t"), &[2])))
+        .then([corrected(&[(Field::Ssn, Some("ssn"), Some("new"))], &[ssn("t")]), claimed(1, ssn("t"))]);
+}
+
+#[test]
+fn a_correction_that_changes_nothing_is_no_event() {
+    given(&[registered(1, &[])]).when(correct(&[], &[], &Claims::new())).then_nothing();
+    let absent_and_same = [(Field::Gender, None), (Field::Name, Some("name"))];
+    given(&[registered(1, &[])]).when(correct(&absent_and_same, &[], &Claims::new())).then_nothing();
+}
+
+#[test]
+fn the_unknown_and_the_retired_take_no_changes() {
+    let change = || correct(&[(Field::Name, Some("new"))], &[], const { &Claims::new() });
+    given(&[]).when(change()).rejected(Rejection::NotFound);
+    given(&[registered(1, &[]), merged(1, 2)]).when(change()).rejected(Rejection::Retired);
+    let flag = |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip: true }, &context());
+    given(&[]).when(flag).rejected(Rejection::NotFound);
+    given(&[registered(1, &[]), merged(1, 2)]).when(flag).rejected(Rejection::Retired);
+}
+
+#[test]
+fn flags_change_once_and_name_who_asked() {
+    let flag = |vip| move |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip }, &context());
+    let flagged = |vip| -> Event { PatientFlagged { patient: patient(1), vip, by: user(1) }.into() };
+    given(&[registered(1, &[])]).when(flag(true)).then([flagged(true)]);
+    given(&[registered(1, &[]), flagged(true)]).when(flag(true)).then_nothing();
+    given(&[registered(1, &[]), flagged(true)]).when(flag(false)).then([flagged(false)]);
+    let nobody = Context { user: None, ..context() };
+    given(&[registered(1, &[])])
+        .when(|s| decide(s, &Claims::new(), Command::Flag { patient: patient(1), vip: true }, &nobody))
+        .rejected(Rejection::UnknownUser);
+}
+
+fn two(first: &[Event], second: &[Event]) -> (State, State) {
+    (State::after(first), State::after(second))
+}
+
+#[test]
+fn a_merge_retires_one_and_tells_the_other() {
+    let (one, other) = two(&[registered(1, &[])], &[registered(2, &[])]);
+    Given(()).when(|()| merge((patient(1), &one), (patient(2), &other))).then([merged(1, 2), absorbed(2, 1)]);
+    Given(()).when(|()| merge((patient(1), &one), (patient(1), &one))).rejected(Rejection::MergeWithItself);
+    let (gone, unknown) = two(&[registered(1, &[]), merged(1, 3)], &[]);
+    Given(()).when(|()| merge((patient(1), &gone), (patient(2), &other))).rejected(Rejection::Retired);
+    Given(()).when(|()| merge((patient(2), &other), (patient(1), &gone))).rejected(Rejection::Retired);
+    Given(()).when(|()| merge((patient(9), &unknown), (patient(2), &other))).rejected(Rejection::NotFound);
+    Given(()).when(|()| merge((patient(2), &other), (patient(9), &unknown))).rejected(Rejection::NotFound);
+}
+
+#[test]
+fn a_merge_can_be_undone() {
+    let (gone, other) = two(&[registered(1, &[]), merged(1, 2)], &[registered(2, &[]), absorbed(2, 1)]);
+    Given(()).when(|()| unmerge((patient(1), &gone), (patient(2), &other))).then([unmerged(1, 2), parted(2, 1)]);
+    let (back, apart) = two(
+        &[registered(1, &[]), merged(1, 2), unmerged(1, 2)],
+        &[registered(2, &[]), absorbed(2, 1), parted(2, 1)],
+    );
+    assert_eq!(back, State::after(&[registered(1, &[])]));
+    assert_eq!(apart, State::after(&[registered(2, &[])]));
+    Given(()).when(|()| unmerge((patient(1), &back), (patient(2), &apart))).rejected(Rejection::NotMerged);
+    Given(()).when(|()| unmerge((patient(1), &gone), (patient(2), &apart))).rejected(Rejection::NotMerged);
+    let later = State::after(&[registered(2, &[]), absorbed(2, 1), merged(2, 3)]);
+    Given(()).when(|()| unmerge((patient(1), &gone), (patient(2), &later))).rejected(Rejection::Retired);
+    Given(()).when(|()| unmerge((patient(9), &State::Unknown), (patient(2), &other))).rejected(Rejection::NotFound);
+}
+
+#[test]
+fn only_tokens_of_other_fields_are_carried_over() {
+    let kinds = [
+        TokenKind::Ssn, TokenKind::Mrn, TokenKind::BirthDate, TokenKind::FamilyName, TokenKind::GivenName,
+        TokenKind::FamilySound, TokenKind::GivenSound, TokenKind::NameAndBirthDate,
+    ];
+    let all: BTreeSet<_> = kinds.into_iter().map(|kind| token(kind, "x")).collect();
+    let left = |field| carried_over(&all, &BTreeSet::from([field])).into_iter().map(|t| t.kind).collect::<Vec<_>>();
+    assert_eq!(left(Field::Ssn).len(), 7);
+    assert_eq!(left(Field::Name), [TokenKind::Ssn, TokenKind::Mrn, TokenKind::BirthDate]);
+    assert!(!left(Field::BirthDate).contains(&TokenKind::NameAndBirthDate));
+    assert_eq!(left(Field::Gender).len(), 8);
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        Just(registered(1, &[ssn("s")])),
+        Just(corrected(&[(Field::Name, None, Some("n")), (Field::Ssn, None, None)], &[ssn("t")])),
+        Just(merged(1, 2)),
+        Just(unmerged(1, 2)),
+        Just(unmerged(1, 3)),
+        Just(absorbed(1, 2)),
+        Just(parted(1, 2)),
+        Just(claimed(1, ssn("s"))),
+        Just(released(1, ssn("s"))),
+        Just(PatientFlagged { patient: patient(1), vip: true, by: user(1) }.into()),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_events_has_a_state(events in prop::collection::vec(any_event(), 0..30)) {
+        let state = State::after(&events);
+        let knows = events.iter().any(|e| e.type_name() == "patients.registered");
+        prop_assert_eq!(state != State::Unknown, knows);
+        let _ = Holders::after(&events);
+    }
+
+    /// What decide lets happen is what evolve takes in: after a correction the state has the new fields and tokens.
+    #[test]
+    fn decisions_take_effect(before in prop::collection::vec(any_event(), 0..10), value in "[a-z]{1,5}") {
+        let state = State::after(&before);
+        let Ok(events) = correct(&[(Field::Name, Some(&value))], &[ssn("z")], &Claims::new())(&state) else { return Ok(()) };
+        let after = events.iter().fold(state, Evolve::evolve);
+        let patient = after.active().unwrap();
+        prop_assert_eq!(patient.fields.0.get(&Field::Name), Some(&sealed(&value)));
+    }
+}

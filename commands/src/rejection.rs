@@ -1,0 +1,79 @@
+//! Why a command was refused by the rules of its area.
+
+/// A rule that a command breaks. Holds no content: what the caller may not see is not in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// There is no such patient, record or user, or it belongs to another patient or organisation.
+    #[error("there is no such thing here")]
+    NotFound,
+    /// The id is taken.
+    #[error("this id is taken already: send the request again with a new one")]
+    AlreadyExists,
+    /// Another patient has the same SSN, MRN, or name and birth date. Says neither which of them nor whose.
+    #[error("a patient with the same identifying details may be registered already: search, or confirm that this is another person")]
+    Duplicate,
+    /// A birth or death date has not come yet anywhere on Earth.
+    #[error("a date of birth or death must not be in the future")]
+    DateInFuture,
+    /// The jurisdiction is not one we know the law of.
+    #[error("the jurisdiction must be US, SA or EU")]
+    UnknownJurisdiction,
+    /// Department names are 1 to 64 characters of `[a-z0-9-]`, 20 at most.
+    #[error("departments must be at most 20 names of 1 to 64 lower-case letters, digits and hyphens")]
+    BadDepartment,
+    /// A list is longer than a chart takes.
+    #[error("a list has too many elements: send at most 50")]
+    TooMany,
+    /// The patient was merged into another one and takes no more changes.
+    #[error("this patient was merged into another one: work with that one, or undo the merge")]
+    Retired,
+    /// A patient cannot be merged into itself.
+    #[error("a patient cannot be merged into itself")]
+    MergeWithItself,
+    /// The patient is not merged into the one named.
+    #[error("these two patients are not merged")]
+    NotMerged,
+    /// A signed note is never edited (PAT-02).
+    #[error("the note is signed: add an addendum instead")]
+    Signed,
+    /// Only a signed note takes addenda.
+    #[error("the note is not signed yet: amend it instead")]
+    NotSigned,
+    /// Only notes are signed.
+    #[error("only notes can be signed")]
+    NotANote,
+    /// Only the author signs.
+    #[error("only the author of a note can sign it")]
+    NotTheAuthor,
+    /// The record was retracted and takes no more changes.
+    #[error("the record was retracted: add a new one instead")]
+    Retracted,
+    /// An end lies in the past.
+    #[error("the end must be in the future")]
+    EndInPast,
+    /// The user is not on the care team.
+    #[error("this user is not on the care team")]
+    NotAMember,
+    /// There is no such user, or the user is disabled.
+    #[error("there is no such active user")]
+    UnknownUser,
+    /// User names are 3 to 55 characters of `[a-z0-9._@-]`.
+    #[error("the user name must be 3 to 55 lower-case letters, digits, dots, hyphens, underscores or at-signs")]
+    BadUsername,
+    /// Another user has the name.
+    #[error("the user name is taken: choose another one")]
+    UsernameTaken,
+    /// A user has at least one role.
+    #[error("a user needs at least one role: disable the user instead of taking the last role away")]
+    NoRole,
+    /// The user may not log in.
+    #[error("this user is disabled")]
+    UserDisabled,
+    /// A session would last longer than [`crate::identity::SESSION_MAX`].
+    #[error("a session must end in the future, within seven days")]
+    SessionTooLong,
+    /// The idempotency key was used for another command.
+    #[error("this idempotency key was used for another request: use a new key")]
+    KeyReused,
+}
