@@ -1,0 +1,140 @@
+//! A question to the policies, with every fact that the answer may rest on and nothing else.
+//!
+//! The Cedar entities are built from this value alone, and this value is the key under which the answer is remembered. So
+//! no fact can count in a decision without counting in the key: whatever changes, the old answer is not found any more.
+//! Time is not in it: a deadline is settled here, each time anew, into a yes or no.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use wardbook_events::records::{RecordKind, Sensitivity};
+use wardbook_events::{GroupSet, PatientId, Purpose, Role, TenantId, UserId};
+
+use crate::action::Action;
+use crate::facts::{Ask, PatientFacts, Principal, RecordFacts, Target};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    pub wish: Wish,
+    pub purpose: Purpose,
+    pub address: Option<IpAddr>,
+    pub mfa: u8,
+    pub user: UserId,
+    pub tenant: TenantId,
+    pub roles: BTreeSet<Role>,
+    pub active: bool,
+    pub departments: BTreeSet<String>,
+    pub own: Option<PatientId>,
+    pub about: About,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Wish {
+    /// Any of these groups.
+    Read(GroupSet),
+    Act(Action),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum About {
+    Part(Person, Option<Entry>),
+    Membership(Person, UserId),
+    Audit(Option<Person>),
+    System(Option<UserId>),
+}
+
+/// A patient, as far as it concerns the one who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Person {
+    pub patient: PatientId,
+    pub tenant: TenantId,
+    pub departments: BTreeSet<String>,
+    pub vip: bool,
+    /// The asker is on the care team now.
+    pub is_member: bool,
+    /// The asker represents the patient.
+    pub is_proxy: bool,
+}
+
+/// A clinical entry. Its id is left out: entries with equal facts get equal answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Entry {
+    pub kind: RecordKind,
+    pub labels: Vec<Sensitivity>,
+    pub author: Option<UserId>,
+    pub signed: bool,
+}
+
+impl Question {
+    /// `None` if the action does not fit the target: nothing of the kind can be allowed.
+    pub(crate) fn new(principal: &Principal, wish: Wish, target: Target<'_>, ask: &Ask) -> Option<Self> {
+        let person = |facts: &PatientFacts| Person {
+            patient: facts.patient,
+            tenant: facts.tenant,
+            departments: facts.departments.clone(),
+            vip: facts.vip,
+            is_member: facts.is_member(principal.user, ask.now),
+            is_proxy: principal.proxy_for.contains(&facts.patient),
+        };
+        let about = match (wish, target) {
+            (Wish::Read(_), Target::Patient(facts)) => About::Part(person(facts), None),
+            (Wish::Read(_), Target::Record(facts, record)) => About::Part(person(facts), Some(Entry::of(record))),
+            (Wish::Read(_), _) => return None,
+            (Wish::Act(action), target) => match (action, target) {
+                (
+                    Action::CorrectPatient(_)
+                    | Action::MergePatients
+                    | Action::FlagPatient
+                    | Action::ReadOwnAccessList,
+                    Target::Patient(facts),
+                ) => About::Part(person(facts), None),
+                (
+                    Action::AddRecord
+                    | Action::AmendRecord
+                    | Action::SignRecord
+                    | Action::AddAddendum
+                    | Action::RetractRecord,
+                    Target::Record(facts, record),
+                ) => About::Part(person(facts), Some(Entry::of(record))),
+                (Action::AssignMember | Action::EndMember, Target::Member(facts, user)) => {
+                    About::Membership(person(facts), user)
+                }
+                (Action::ReadAudit | Action::Replay, Target::Audit(facts)) => About::Audit(facts.map(person)),
+                (Action::ManageUsers, Target::User(user)) => About::System(Some(user)),
+                (
+                    Action::SearchPatients
+                    | Action::RegisterPatient
+                    | Action::Import
+                    | Action::ManageUsers
+                    | Action::ManageProjections,
+                    Target::Tenant,
+                ) => About::System(None),
+                _ => return None,
+            },
+        };
+        Some(Self {
+            wish,
+            purpose: ask.purpose,
+            address: ask.address,
+            mfa: principal.mfa,
+            user: principal.user,
+            tenant: principal.tenant,
+            roles: principal.roles.clone(),
+            active: principal.active,
+            departments: principal.departments.clone(),
+            own: principal.patient,
+            about,
+        })
+    }
+}
+
+impl Entry {
+    fn of(record: &RecordFacts) -> Self {
+        Self {
+            kind: record.kind,
+            labels: record.sensitivity.clone(),
+            author: record.author,
+            signed: record.signed,
+        }
+    }
+}
