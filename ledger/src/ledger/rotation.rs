@@ -1,0 +1,95 @@
+//! New signing keys. The log itself says when an event key changed, under the old key's signature.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Ledger, open::append_own};
+use crate::{
+    appender::Request,
+    config::KeySource,
+    keeper::{Message, PublishError},
+    note::VerifierKey,
+    recover::OpenError,
+    signer::{KeyDir, KeyError, LedgerKeys},
+};
+
+/// Why a key was not rotated.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateError {
+    /// The keys are not kept in a directory.
+    #[error("the keys of this ledger are given by its owner: rotate them there")]
+    Given,
+    /// The key files.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The change could not be recorded. The new key is in place.
+    #[error("the change of keys could not be recorded: {0}")]
+    Record(String),
+    /// The first checkpoint under the new key could not be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl From<OpenError> for RotateError {
+    fn from(error: OpenError) -> Self {
+        Self::Record(error.to_string())
+    }
+}
+
+impl Ledger {
+    /// Makes a new event key. The event `ledger.key_rotated` names it under the old key's signature; every later event
+    /// is signed with it, and older ones stay verifiable.
+    ///
+    /// # Errors
+    /// [`RotateError`] says how far it came.
+    pub fn rotate_event_key(&self) -> Result<VerifierKey, RotateError> {
+        let rotation = self.0.rotation.lock();
+        let keys = Arc::new(self.key_dir()?.rotate_events()?);
+        *self.0.core.ring.write() = keys.ring.clone();
+        // The sequencer still has the old key: this is the last event that it signs.
+        let new = keys.events.verifier().clone();
+        append_own(self, "ledger.key_rotated", announcement("events", &new))?;
+        self.use_keys(keys)?;
+        drop(rotation);
+        Ok(new)
+    }
+
+    /// Makes a new checkpoint key, records that, and publishes a checkpoint under it.
+    ///
+    /// # Errors
+    /// [`RotateError`] says how far it came.
+    pub fn rotate_checkpoint_key(&self) -> Result<VerifierKey, RotateError> {
+        let rotation = self.0.rotation.lock();
+        let keys = Arc::new(self.key_dir()?.rotate_checkpoints()?);
+        *self.0.core.ring.write() = keys.ring.clone();
+        let new = keys.checkpoints.verifier().clone();
+        append_own(
+            self,
+            "ledger.key_rotated",
+            announcement("checkpoints", &new),
+        )?;
+        self.use_keys(keys)?;
+        self.publish()?;
+        drop(rotation);
+        Ok(new)
+    }
+
+    fn key_dir(&self) -> Result<KeyDir, RotateError> {
+        match &self.0.keys {
+            KeySource::Dir(dir) => Ok(KeyDir::new(dir)),
+            KeySource::Generated | KeySource::Given(_) => Err(RotateError::Given),
+        }
+    }
+
+    fn use_keys(&self, keys: Arc<LedgerKeys>) -> Result<(), RotateError> {
+        let record = |error: &dyn std::fmt::Display| RotateError::Record(error.to_string());
+        let queued = self.0.core.inbox.push(Request::Keys(Arc::clone(&keys)));
+        queued.map_err(|error| record(&error))?;
+        let sent = self.0.keeper.send(Message::Keys(keys));
+        sent.map_err(|error| record(&error))
+    }
+}
+
+fn announcement(key_use: &str, key: &VerifierKey) -> Vec<u8> {
+    let facts = BTreeMap::from([("use", key_use.to_owned()), ("key", key.to_string())]);
+    serde_json::to_vec(&facts).unwrap_or_default()
+}

@@ -1,0 +1,85 @@
+//! The history of published checkpoints, kept away from the ledger, so that a ledger that was put back from an old
+//! backup is noticed.
+//!
+//! ```text
+//! record   length u32, checksum u32 (CRC-32 of the note), note, length u32
+//! ```
+
+use std::{io, path::Path, sync::Arc};
+
+use super::file::{Disk, DiskFile};
+use crate::{
+    checkpoint::{Checkpoint, SignedCheckpoint},
+    note::VerifierKey,
+};
+
+/// Longest note that is looked for.
+const NOTE_BYTES_MAX: u64 = 64 << 10;
+const FILE_NAME: &str = "published-checkpoints";
+
+/// The open history.
+#[derive(Debug)]
+pub(crate) struct History {
+    file: Arc<dyn DiskFile>,
+    end: u64,
+}
+
+impl History {
+    /// Opens or makes the history and finds its newest checkpoint that one of the keys signed. A torn last record is
+    /// passed over and will be overwritten.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        keys: &[VerifierKey],
+    ) -> io::Result<(Self, Option<Checkpoint>)> {
+        disk.create_dirs(dir)?;
+        let file = disk.open(&dir.join(FILE_NAME))?;
+        disk.sync_dir(dir)?;
+        let len = file.len()?;
+        let start = len.saturating_sub(2 * NOTE_BYTES_MAX);
+        let mut bytes = vec![0; usize::try_from(len - start).map_err(io::Error::other)?];
+        let read = file.read_at(&mut bytes, start)?;
+        bytes.truncate(read);
+        for end in (1..=bytes.len()).rev() {
+            let record = bytes.get(..end).and_then(note_before);
+            if let Some(checkpoint) = record.and_then(|note| believed(note, keys)) {
+                let end = start + end as u64;
+                return Ok((Self { file, end }, Some(checkpoint)));
+            }
+        }
+        Ok((Self { file, end: len }, None))
+    }
+
+    /// Adds a checkpoint and flushes it.
+    pub(crate) fn add(&mut self, note: &str) -> io::Result<()> {
+        let len = u32::try_from(note.len())
+            .map_err(io::Error::other)?
+            .to_be_bytes();
+        let checksum = crc32fast::hash(note.as_bytes()).to_be_bytes();
+        let record = [&len, &checksum, note.as_bytes(), &len].concat();
+        self.file.write_at(&record, self.end)?;
+        self.file.sync()?;
+        self.end += record.len() as u64;
+        Ok(())
+    }
+}
+
+/// The note of the record that ends where the bytes end.
+fn note_before(bytes: &[u8]) -> Option<&str> {
+    let (rest, len) = bytes.split_last_chunk::<4>()?;
+    let note_len = usize::try_from(u32::from_be_bytes(*len)).ok()?;
+    let (rest, note) = rest.split_at_checked(rest.len().checked_sub(note_len)?)?;
+    let (rest, checksum) = rest.split_last_chunk::<4>()?;
+    let (_, front_len) = rest.split_last_chunk::<4>()?;
+    let whole = front_len == len && crc32fast::hash(note).to_be_bytes() == *checksum;
+    if whole {
+        std::str::from_utf8(note).ok()
+    } else {
+        None
+    }
+}
+
+fn believed(note: &str, keys: &[VerifierKey]) -> Option<Checkpoint> {
+    let signed = SignedCheckpoint::parse(note).ok()?;
+    signed.verify(keys).ok().cloned()
+}

@@ -1,0 +1,565 @@
+//! The index: from event id, stream, subject and type to positions. It can always be made anew from the journal.
+//!
+//! The newest events are in blocks in memory. A full, durable block becomes a run of pages; eight runs of a size are
+//! merged into one, a little at a time. One row, the manifest, names every run with the checksum of its description,
+//! which names every page with its checksum: nothing can be lost or altered without being noticed, and what is noticed
+//! costs a rebuild, never a wrong answer.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    merge::Merge,
+    pages::{Pages, PagesError},
+    run::{BLOCK_EVENTS, Block, Bloom, Fence, PAGE_ROWS, Row, RunMeta, decode_page, encode_page},
+};
+use crate::ids::Digest;
+
+/// Runs of one size that are merged into the next.
+pub(crate) const FANOUT: usize = 8;
+/// A description longer than this is spread over several rows.
+const META_PART_BYTES: usize = 32 << 10;
+const MANIFEST_KEY: &[u8] = b"manifest";
+const MANIFEST_VERSION: u8 = 1;
+
+/// Which way a sequence is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Direction {
+    /// Oldest first.
+    #[default]
+    Forward,
+    /// Newest first.
+    Backward,
+}
+
+/// A run and what finds its pages.
+#[derive(Debug, Clone)]
+pub(crate) struct Run {
+    pub first: u64,
+    pub events: u64,
+    pub meta: RunMeta,
+    pub meta_len: u64,
+    pub meta_checksum: u32,
+}
+
+/// The runs, oldest first and without gaps, and what they reach to.
+#[derive(Debug, Clone)]
+pub(crate) struct Manifest {
+    /// Number of events in the runs.
+    pub events: u64,
+    /// Digest of the last of them: ties the index to its log.
+    pub digest: Digest,
+    pub runs: Vec<Arc<Run>>,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            events: 0,
+            digest: Digest::ZERO,
+            runs: Vec::new(),
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Index {
+    recent: RwLock<VecDeque<Block>>,
+    stored: RwLock<Option<Stored>>,
+    merge: Mutex<Option<Merge>>,
+    /// First position that is not in the runs.
+    boundary: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Stored {
+    pages: Arc<dyn Pages>,
+    manifest: Arc<Manifest>,
+}
+
+impl Index {
+    /// An index whose runs are those that the pages hold. Gives back how far they reach.
+    pub(crate) fn open(pages: Arc<dyn Pages>) -> Result<(Self, u64, Digest), PagesError> {
+        let manifest = load_manifest(&*pages)?;
+        let (events, digest) = (manifest.events, manifest.digest);
+        let index = Self {
+            recent: RwLock::new(VecDeque::from([Block::new(events)])),
+            stored: RwLock::new(Some(Stored {
+                pages,
+                manifest: Arc::new(manifest),
+            })),
+            merge: Mutex::new(None),
+            boundary: AtomicU64::new(events),
+        };
+        Ok((index, events, digest))
+    }
+
+    /// Adds the rows of the next event. Whether it is durable yet is for the reader to say.
+    pub(crate) fn add(&self, position: u64, rows: &[Row]) {
+        let mut recent = self.recent.write();
+        if recent.back().is_none_or(Block::is_full) {
+            recent.push_back(Block::new(position));
+        }
+        if let Some(block) = recent.back_mut() {
+            for row in rows {
+                block.add(*row);
+            }
+            block.events += 1;
+        }
+    }
+
+    /// Number of events that are in memory only.
+    pub(crate) fn lag(&self) -> u64 {
+        let recent = self.recent.read();
+        recent.iter().map(|block| block.events).sum()
+    }
+
+    /// Number of events in the runs.
+    pub(crate) fn stored_events(&self) -> u64 {
+        self.stored
+            .read()
+            .as_ref()
+            .map_or(0, |stored| stored.manifest.events)
+    }
+
+    /// Up to `limit` rows with this hash whose place in the sequence is `from` or behind it in that direction.
+    pub(crate) fn rows(
+        &self,
+        hash: u64,
+        from: u64,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Row>, PagesError> {
+        // Memory first: a block that is stored meanwhile is then met twice, never missed.
+        let newest = self.recent_rows(hash, from, direction);
+        let enough = |rows: &Vec<Row>| direction == Direction::Backward && rows.len() >= limit;
+        let mut rows = newest;
+        if !enough(&rows) {
+            rows.extend(self.stored_rows(hash, from, direction, limit)?);
+        }
+        rows.sort_unstable();
+        rows.dedup();
+        if direction == Direction::Backward {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    fn recent_rows(&self, hash: u64, from: u64, direction: Direction) -> Vec<Row> {
+        let recent = self.recent.read();
+        let blocks = recent.iter().rev();
+        let rows = blocks.flat_map(|block| block.newest_first(hash));
+        rows.filter(|row| match direction {
+            Direction::Forward => row.sequence >= from,
+            Direction::Backward => row.sequence <= from,
+        })
+        .collect()
+    }
+
+    fn stored_rows(
+        &self,
+        hash: u64,
+        from: u64,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Row>, PagesError> {
+        let stored = self.stored()?;
+        let mut found = Vec::new();
+        let mut look = |run: &Arc<Run>| -> Result<bool, PagesError> {
+            if run.meta.bloom.may_hold(hash) {
+                let wanted = limit - found.len();
+                found.extend(stored.run_rows(run, hash, from, direction, wanted)?);
+            }
+            Ok(found.len() >= limit)
+        };
+        match direction {
+            Direction::Forward => {
+                for run in &stored.manifest.runs {
+                    if look(run)? {
+                        break;
+                    }
+                }
+            }
+            Direction::Backward => {
+                for run in stored.manifest.runs.iter().rev() {
+                    if look(run)? {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn stored(&self) -> Result<Stored, PagesError> {
+        let stored = self.stored.read().clone();
+        stored.ok_or_else(|| PagesError("the index is being rebuilt".into()))
+    }
+
+    /// Takes the pages away: every question is refused until [`Index::replace`].
+    pub(crate) fn close(&self) {
+        *self.stored.write() = None;
+        *self.merge.lock() = None;
+    }
+
+    /// Puts new, empty pages in place. The blocks in memory stay; what is before them must be stored first.
+    pub(crate) fn replace(&self, pages: Arc<dyn Pages>, manifest: Manifest) {
+        *self.stored.write() = Some(Stored {
+            pages,
+            manifest: Arc::new(manifest),
+        });
+    }
+
+    /// First position that is in no run, even while the pages are away.
+    pub(crate) fn boundary(&self) -> u64 {
+        self.boundary.load(Ordering::Acquire)
+    }
+
+    /// Stores the oldest block if it is full and all its events are durable; `digest_of` reads the digest of the last.
+    /// True if a block was stored.
+    pub(crate) fn store_block(
+        &self,
+        durable: u64,
+        digest_of: impl FnOnce(u64) -> Option<Digest>,
+    ) -> Result<bool, PagesError> {
+        let (first, rows) = {
+            let recent = self.recent.read();
+            let ready = recent
+                .front()
+                .filter(|block| block.is_full() && block.first + block.events <= durable);
+            let Some(block) = ready else { return Ok(false) };
+            (block.first, block.sorted())
+        };
+        let last = first + BLOCK_EVENTS - 1;
+        let digest =
+            digest_of(last).ok_or_else(|| PagesError(format!("position {last} is unreadable")))?;
+        let stored = self.stored()?;
+        let manifest = store_rows(&*stored.pages, &stored.manifest, first, &rows, digest)?;
+        self.publish(manifest);
+        self.boundary.store(first + BLOCK_EVENTS, Ordering::Release);
+        self.recent.write().pop_front();
+        Ok(true)
+    }
+
+    /// Merges a little, if there is something to merge. True if there was.
+    pub(crate) fn merge_a_little(&self) -> Result<bool, PagesError> {
+        let stored = self.stored()?;
+        let mut merge = self.merge.lock();
+        if merge.is_none() {
+            *merge = Merge::begin(&stored.manifest.runs);
+        }
+        let Some(job) = merge.as_mut() else {
+            return Ok(false);
+        };
+        if let Some(merged) = job.step(&*stored.pages)? {
+            let mut manifest = Manifest::clone(&stored.manifest);
+            let sources = job.sources();
+            let at = manifest
+                .runs
+                .iter()
+                .position(|run| run.first == merged.first)
+                .unwrap_or(0);
+            manifest
+                .runs
+                .splice(at..at + sources.len(), [Arc::new(merged)]);
+            let mut changes = vec![(MANIFEST_KEY.to_vec(), Some(manifest.to_bytes()))];
+            for run in sources {
+                changes.extend(run.keys().map(|key| (key, None)));
+            }
+            stored.pages.apply(changes)?;
+            self.publish(manifest);
+            *merge = None;
+        }
+        Ok(true)
+    }
+
+    fn publish(&self, manifest: Manifest) {
+        if let Some(stored) = self.stored.write().as_mut() {
+            stored.manifest = Arc::new(manifest);
+        }
+    }
+
+    /// Makes what is stored durable.
+    pub(crate) fn sync(&self) -> Result<(), PagesError> {
+        self.stored()?.pages.sync()
+    }
+}
+
+/// Stores the rows of the next block and the manifest that names it, in one batch.
+pub(crate) fn store_rows(
+    pages: &dyn Pages,
+    manifest: &Manifest,
+    first: u64,
+    rows: &[Row],
+    digest: Digest,
+) -> Result<Manifest, PagesError> {
+    let mut writer = RunWriter::new(first, BLOCK_EVENTS, rows.len());
+    let mut changes = Vec::new();
+    for row in rows {
+        writer.push(*row, &mut changes);
+    }
+    let run = writer.finish(&mut changes);
+    let mut manifest = manifest.clone();
+    manifest.events = first + BLOCK_EVENTS;
+    manifest.digest = digest;
+    manifest.runs.push(Arc::new(run));
+    changes.push((MANIFEST_KEY.to_vec(), Some(manifest.to_bytes())));
+    pages.apply(changes)?;
+    Ok(manifest)
+}
+
+pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
+
+/// Cuts sorted rows into pages.
+pub(crate) struct RunWriter {
+    first: u64,
+    events: u64,
+    rows: Vec<Row>,
+    fences: Vec<Fence>,
+    bloom: Bloom,
+    hashes: u64,
+    last_hash: Option<u64>,
+}
+
+impl RunWriter {
+    pub(crate) fn new(first: u64, events: u64, hashes_max: usize) -> Self {
+        Self {
+            first,
+            events,
+            rows: Vec::with_capacity(PAGE_ROWS),
+            fences: Vec::new(),
+            bloom: Bloom::new(hashes_max),
+            hashes: 0,
+            last_hash: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, row: Row, changes: &mut Vec<Change>) {
+        if self.last_hash != Some(row.hash) {
+            self.last_hash = Some(row.hash);
+            self.hashes += 1;
+            self.bloom.insert(row.hash);
+        }
+        self.rows.push(row);
+        if self.rows.len() >= PAGE_ROWS {
+            self.end_page(changes);
+        }
+    }
+
+    fn end_page(&mut self, changes: &mut Vec<Change>) {
+        let Some(first_row) = self.rows.first() else {
+            return;
+        };
+        let page = encode_page(&self.rows);
+        let key = page_key(self.events, self.first, self.fences.len());
+        self.fences.push(Fence {
+            hash: first_row.hash,
+            sequence: first_row.sequence,
+            checksum: crc32fast::hash(&page),
+        });
+        changes.push((key, Some(page)));
+        self.rows.clear();
+    }
+
+    pub(crate) fn finish(mut self, changes: &mut Vec<Change>) -> Run {
+        self.end_page(changes);
+        let meta = RunMeta {
+            fences: self.fences,
+            hashes: self.hashes,
+            bloom: self.bloom,
+        };
+        let bytes = meta.to_bytes();
+        for (part, bytes) in bytes.chunks(META_PART_BYTES).enumerate() {
+            let key = meta_key(self.events, self.first, part);
+            changes.push((key, Some(bytes.to_vec())));
+        }
+        Run {
+            first: self.first,
+            events: self.events,
+            meta,
+            meta_len: bytes.len() as u64,
+            meta_checksum: crc32fast::hash(&bytes),
+        }
+    }
+}
+
+fn page_key(events: u64, first: u64, page: usize) -> Vec<u8> {
+    numbered_key(b'p', events, first, page)
+}
+
+fn meta_key(events: u64, first: u64, part: usize) -> Vec<u8> {
+    numbered_key(b'd', events, first, part)
+}
+
+fn numbered_key(kind: u8, events: u64, first: u64, number: usize) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(&events.to_be_bytes());
+    key.extend_from_slice(&first.to_be_bytes());
+    key.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+    key
+}
+
+impl Run {
+    /// Every key that the run has put.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let parts = usize::try_from(self.meta_len)
+            .unwrap_or(0)
+            .div_ceil(META_PART_BYTES);
+        let pages = (0..self.meta.fences.len()).map(|page| page_key(self.events, self.first, page));
+        pages.chain((0..parts).map(|part| meta_key(self.events, self.first, part)))
+    }
+
+    /// The rows of a page, checked against its fence.
+    pub(crate) fn page(&self, pages: &dyn Pages, number: usize) -> Result<Vec<Row>, PagesError> {
+        let missing = || PagesError(format!("page {number} of run {} is missing", self.first));
+        let bytes = pages
+            .get(&page_key(self.events, self.first, number))?
+            .ok_or_else(missing)?;
+        let fence = self.meta.fences.get(number).ok_or_else(missing)?;
+        if crc32fast::hash(&bytes) != fence.checksum {
+            return Err(PagesError(format!(
+                "page {number} of run {} is damaged",
+                self.first
+            )));
+        }
+        Ok(decode_page(&bytes))
+    }
+}
+
+impl Stored {
+    fn run_rows(
+        &self,
+        run: &Run,
+        hash: u64,
+        from: u64,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<Row>, PagesError> {
+        let fences = &run.meta.fences;
+        let mut found = Vec::new();
+        // The page in which (hash, from) stands or would stand.
+        let behind = fences.partition_point(|fence| match direction {
+            Direction::Forward => (fence.hash, fence.sequence) < (hash, from),
+            Direction::Backward => (fence.hash, fence.sequence) <= (hash, from),
+        });
+        let mut number = behind.saturating_sub(1);
+        while found.len() < limit && number < fences.len() {
+            let mut rows = run.page(&*self.pages, number)?;
+            let begins_before = rows.first().is_some_and(|row| row.hash < hash);
+            let ends_behind = rows.last().is_some_and(|row| row.hash > hash);
+            rows.retain(|row| {
+                row.hash == hash
+                    && match direction {
+                        Direction::Forward => row.sequence >= from,
+                        Direction::Backward => row.sequence <= from,
+                    }
+            });
+            match direction {
+                Direction::Forward => {
+                    found.extend(rows);
+                    if ends_behind {
+                        break;
+                    }
+                    number += 1;
+                }
+                Direction::Backward => {
+                    found.extend(rows.into_iter().rev());
+                    if begins_before || number == 0 {
+                        break;
+                    }
+                    number -= 1;
+                }
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+}
+
+impl Manifest {
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![MANIFEST_VERSION];
+        bytes.extend_from_slice(&self.events.to_le_bytes());
+        bytes.extend_from_slice(self.digest.as_bytes());
+        for run in &self.runs {
+            bytes.extend_from_slice(&run.first.to_le_bytes());
+            bytes.extend_from_slice(&run.events.to_le_bytes());
+            bytes.extend_from_slice(&run.meta_len.to_le_bytes());
+            bytes.extend_from_slice(&run.meta_checksum.to_le_bytes());
+        }
+        let checksum = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+}
+
+fn load_manifest(pages: &dyn Pages) -> Result<Manifest, PagesError> {
+    let damaged = || PagesError("the manifest is damaged".into());
+    let Some(bytes) = pages.get(MANIFEST_KEY)? else {
+        return Ok(Manifest::default());
+    };
+    let (bytes, checksum) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
+    if crc32fast::hash(bytes) != u32::from_le_bytes(*checksum) {
+        return Err(damaged());
+    }
+    let (version, rest) = bytes.split_first().ok_or_else(damaged)?;
+    let (events, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let (digest, rest) = rest.split_first_chunk::<32>().ok_or_else(damaged)?;
+    let (runs, over) = rest.as_chunks::<28>();
+    if *version != MANIFEST_VERSION || !over.is_empty() {
+        return Err(damaged());
+    }
+    let mut manifest = Manifest {
+        events: 0,
+        digest: Digest::from_bytes(*digest),
+        runs: Vec::new(),
+    };
+    for run in runs {
+        let run = load_run(pages, run)?;
+        if run.first != manifest.events {
+            return Err(damaged());
+        }
+        manifest.events += run.events;
+        manifest.runs.push(Arc::new(run));
+    }
+    if manifest.events == u64::from_le_bytes(*events) {
+        Ok(manifest)
+    } else {
+        Err(damaged())
+    }
+}
+
+fn load_run(pages: &dyn Pages, named: &[u8; 28]) -> Result<Run, PagesError> {
+    let (numbers, checksum) = named.as_chunks::<8>();
+    let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
+    let mut number = || numbers.next().unwrap_or_default();
+    let (first, events, meta_len) = (number(), number(), number());
+    let meta_checksum = checksum
+        .first_chunk()
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let damaged = || PagesError(format!("the description of run {first} is damaged"));
+    let wanted = usize::try_from(meta_len).map_err(|_| damaged())?;
+    let mut bytes = Vec::new();
+    for part in 0..wanted.div_ceil(META_PART_BYTES) {
+        let part = pages.get(&meta_key(events, first, part))?;
+        bytes.extend_from_slice(&part.ok_or_else(damaged)?);
+    }
+    if bytes.len() != wanted || crc32fast::hash(&bytes) != meta_checksum {
+        return Err(damaged());
+    }
+    Ok(Run {
+        first,
+        events,
+        meta: RunMeta::from_bytes(&bytes).ok_or_else(damaged)?,
+        meta_len,
+        meta_checksum,
+    })
+}

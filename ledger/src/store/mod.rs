@@ -1,0 +1,16 @@
+//! Where a ledger keeps its events.
+
+pub mod file;
+pub mod memory;
+
+pub(crate) mod history;
+pub(crate) mod index;
+pub(crate) mod journal;
+mod merge;
+pub(crate) mod pages;
+pub(crate) mod run;
+pub(crate) mod segment;
+pub(crate) mod tiles;
+
+pub use index::Direction;
+pub use journal::ReadError;

@@ -1,0 +1,76 @@
+//! Short ways to make drafts and ledgers.
+
+use std::{path::Path, sync::Arc};
+
+use wardbook_ledger::{
+    Draft, EventId, ExpectedVersion, IndexKind, KeySource, Ledger, LedgerConfig, Payload,
+    SubjectId,
+    signer::LedgerKeys,
+    store::{file::Disk, memory::MemoryDisk},
+};
+
+pub const ORIGIN: &str = "ledger.example.org/test";
+
+pub fn id(number: u64) -> EventId {
+    let mut bytes = [0; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    EventId::from_bytes(bytes)
+}
+
+pub fn subject(number: u8) -> SubjectId {
+    SubjectId::from_bytes([number; 16])
+}
+
+pub fn draft(number: u64, stream: &str) -> Draft {
+    Draft {
+        id: id(number),
+        stream: stream.parse().unwrap(),
+        expected: ExpectedVersion::Any,
+        event_type: if number % 3 == 0 {
+            "notes.written"
+        } else {
+            "notes.read"
+        }
+        .parse()
+        .unwrap(),
+        schema_version: 1,
+        subjects: vec![subject((number % 5) as u8), subject(9)],
+        payload: Payload {
+            meta: format!("meta {number}").into_bytes(),
+            client: b"192.0.2.1".to_vec(),
+            body: vec![(number % 251) as u8; 40 + (number % 100) as usize],
+        },
+    }
+}
+
+pub fn expecting(mut draft: Draft, expected: ExpectedVersion) -> Draft {
+    draft.expected = expected;
+    draft
+}
+
+pub fn keys() -> Arc<LedgerKeys> {
+    Arc::new(LedgerKeys::generate(ORIGIN).unwrap())
+}
+
+/// A ledger on a disk in memory that outlives it.
+pub fn on_disk(disk: &MemoryDisk, keys: &Arc<LedgerKeys>) -> LedgerConfig {
+    LedgerConfig {
+        disk: Arc::new(disk.clone()) as Arc<dyn Disk>,
+        keys: KeySource::Given(Arc::clone(keys)),
+        index: IndexKind::Memory,
+        ..LedgerConfig::in_memory(ORIGIN)
+    }
+}
+
+pub fn in_dir(dir: &Path) -> LedgerConfig {
+    LedgerConfig::new(
+        &dir.join("ledger"),
+        &dir.join("published"),
+        &dir.join("keys"),
+        ORIGIN,
+    )
+}
+
+pub fn open(config: LedgerConfig) -> Ledger {
+    Ledger::open(config, &()).unwrap()
+}
