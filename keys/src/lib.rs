@@ -1,1 +1,32 @@
-//! placeholder
+//! Keys: who can be read, and who is forgotten.
+//!
+//! root key (in a [`RootKeyProvider`]) → organisation's key → patient's key (both wrapped, in the key store)
+//! → one derived key for each field group and class. PHI is sealed with AES-256-SIV (RFC 5297), bound to organisation,
+//! patient, stream, field and key version, so that a sealed value opens only where it was sealed.
+//! Destroying a patient's key erases the person from ledger, views and backups (crypto-shredding).
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod cache;
+mod envelope;
+mod error;
+mod keys;
+mod material;
+mod ring;
+mod root;
+mod root_file;
+mod sealing;
+mod secrets;
+mod sounds;
+mod store;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use cache::{CacheLimits, Clock, MonotonicClock};
+pub use error::{KeyError, OpenError, SealError, SecretError, StoreError, TokenError};
+pub use keys::{Keys, KeysConfig};
+pub use root::{RootError, RootKey, RootKeyProvider};
+pub use tokens::{AnyOf, SearchTerms};

@@ -1,0 +1,54 @@
+//! Sealing PHI under its patient's key. Opening is in `open.rs`, which asks for a permit and a receipt.
+
+use serde::{Serialize, de::DeserializeOwned};
+use wardbook_events::{Field, PatientId, Sealed, TenantId};
+
+use crate::envelope::{Envelope, Plaintext};
+use crate::error::{OpenError, SealError};
+use crate::keys::Keys;
+
+/// JSON is padded with spaces to a multiple of this, or the length would tell `"male"` from `"female"`.
+const PAD: usize = 32;
+
+/// What a sealed value is bound to.
+fn context<'a>(tenant: &'a TenantId, patient: &'a PatientId, stream: &'a str, field: Field) -> [&'a [u8]; 5] {
+    [b"wardbook 2026 sealed field", tenant.bytes(), patient.bytes(), stream.as_bytes(), field.name().as_bytes()]
+}
+
+impl Keys {
+    /// Seals a value under the newest version of the patient's key. It opens only for this organisation, patient,
+    /// stream and field.
+    ///
+    /// # Errors
+    /// If the patient has no key, it was destroyed, the value has no JSON form, or the key store fails.
+    pub fn seal<T: Serialize>(
+        &self,
+        tenant: TenantId,
+        patient: PatientId,
+        stream: &str,
+        field: Field,
+        value: &T,
+    ) -> Result<Sealed<T>, SealError> {
+        let ring = self.patient(tenant, patient)?;
+        let key = ring.newest().ok_or(SealError::UnknownKey { patient })?;
+        let field_key = key.for_field(field).ok_or(SealError::Destroyed { patient })?;
+        let mut text = Plaintext::new();
+        serde_json::to_writer(&mut text, value).map_err(|_| SealError::NoJson)?;
+        text.pad(PAD);
+        let ciphertext = text.seal(field_key, key.version, &context(&tenant, &patient, stream, field))?;
+        Ok(Sealed::new(tenant, patient, stream.to_owned(), field, ciphertext))
+    }
+
+    /// Opens a sealed value. Private to this crate: the way in from outside is [`Keys::open`], which checks first.
+    pub(crate) fn unseal<T: DeserializeOwned>(&self, sealed: &Sealed<T>) -> Result<T, OpenError> {
+        let (tenant, patient) = (sealed.tenant(), sealed.subject());
+        let envelope = Envelope::parse(sealed.ciphertext()).ok_or(OpenError::UnknownForm)?;
+        let ring = self.patient(tenant, patient)?;
+        let key = ring.version(envelope.key_version).ok_or(OpenError::UnknownKey { patient })?;
+        let field_key = key.for_field(sealed.field()).ok_or(OpenError::Destroyed { patient })?;
+        let opened = envelope
+            .open(field_key, &context(&tenant, &patient, sealed.stream(), sealed.field()))
+            .map_err(|_| OpenError::NotAuthentic)?;
+        serde_json::from_slice(opened.bytes()).map_err(|_| OpenError::WrongType)
+    }
+}
