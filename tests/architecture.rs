@@ -126,9 +126,8 @@ fn an_area_has_the_same_stem_on_every_layer() {
 
 #[test]
 fn every_crate_takes_the_lints_of_the_workspace() {
-    let manifest = |dir: &Path| -> toml::Table {
-        std::fs::read_to_string(dir.join("Cargo.toml")).unwrap().parse().unwrap()
-    };
+    let manifest =
+        |dir: &Path| -> toml::Table { std::fs::read_to_string(dir.join("Cargo.toml")).unwrap().parse().unwrap() };
     let workspace = manifest(root());
     assert_eq!(workspace["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
     for lint in ["unwrap_used", "expect_used", "panic", "indexing_slicing"] {
@@ -136,8 +135,9 @@ fn every_crate_takes_the_lints_of_the_workspace() {
     }
     let members = workspace["workspace"]["members"].as_array().unwrap().iter().map(|m| m.as_str().unwrap());
     for member in members.chain(["."]) {
-        let lints = &manifest(&root().join(member))["lints"];
-        assert_eq!(lints["workspace"].as_bool(), Some(true), "{member} leaves the lints of the workspace");
+        let manifest = manifest(&root().join(member));
+        let inherits = manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(toml::Value::as_bool);
+        assert_eq!(inherits, Some(true), "{member} leaves the lints of the workspace");
     }
 }
 
@@ -164,8 +164,14 @@ fn no_test_is_switched_off() {
 /// Paths of the machine that the work was done on and hosts of registries mean nothing to whoever reads the code.
 #[test]
 fn nothing_names_the_place_where_it_was_made() {
-    let patterns =
-        [["/wo", "rk/"], ["/tm", "p/w/"], ["/root/", ".cache"], ["crates", ".io"], ["pypi", ".org"], ["debian", ".org"]];
+    let patterns = [
+        ["/wo", "rk/"],
+        ["/tm", "p/w/"],
+        ["/root/", ".cache"],
+        ["crates", ".io"],
+        ["pypi", ".org"],
+        ["debian", ".org"],
+    ];
     for file in files() {
         // The lock file's form is cargo's.
         if file.ends_with("Cargo.lock") {

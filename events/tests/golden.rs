@@ -29,7 +29,11 @@ fn golden_files() -> BTreeMap<(String, u16), Golden> {
         let golden: Golden = serde_json::from_str(&std::fs::read_to_string(&path).unwrap())
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let expected = format!("{}.v{}.json", golden.r#type, golden.version);
-        assert_eq!(path.file_name().unwrap().to_str(), Some(expected.as_str()), "the name tells another type or version");
+        assert_eq!(
+            path.file_name().unwrap().to_str(),
+            Some(expected.as_str()),
+            "the name tells another type or version"
+        );
         all.insert((golden.r#type.clone(), golden.version), golden);
     }
     all
@@ -77,7 +81,8 @@ fn every_type_has_a_golden_file_for_every_version() {
     }
     let types: BTreeMap<_, _> = Event::types().into_iter().collect();
     for (kind, version) in files.keys() {
-        let current = types.get(kind.as_str()).unwrap_or_else(|| panic!("{kind} is no longer a type, but ledgers hold it"));
+        let current =
+            types.get(kind.as_str()).unwrap_or_else(|| panic!("{kind} is no longer a type, but ledgers hold it"));
         assert!(version <= current, "{kind} v{version} is from the future");
     }
 }
@@ -99,7 +104,11 @@ fn the_current_version_is_written_as_the_golden_file_shows() {
         if current[kind.as_str()] == version {
             let event = Event::decode(&kind, version, golden.body.get().as_bytes()).unwrap();
             let now = String::from_utf8(written(&event)).unwrap();
-            assert_eq!(now, compact(golden.body.get()), "{kind} is written differently: raise its version and add an upcaster");
+            assert_eq!(
+                now,
+                compact(golden.body.get()),
+                "{kind} is written differently: raise its version and add an upcaster"
+            );
         }
     }
 }

@@ -13,7 +13,9 @@ step "build"
 cargo build --release --locked --quiet --bin wardbook
 WARDBOOK="$CARGO_TARGET_DIR/release/wardbook"
 house_fill "$WORK/data" "${WARDBOOK_BENCH_FILES:-tests/fixtures/fhir}"
-house_serve "$WORK/data" "$(free_port)" "$WORK/server.log"
+# The stages' times come in a header, for every answer; they are averaged over a sample at the end.
+printf '[server]\ntiming = true\n' >"$WORK/bench.toml"
+house_serve "$WORK/data" "$(free_port)" "$WORK/server.log" "$WORK/bench.toml"
 
 step "log in, list patients"
 token=$(house_login physician)
@@ -24,7 +26,7 @@ note "$(wc -l <"$WORK/patients.txt") patients"
 cat >"$WORK/read.lua" <<'LUA'
 local patients = {}
 for line in io.lines(os.getenv("PATIENTS")) do patients[#patients + 1] = line end
-local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["X-Purpose-Of-Use"] = "TREAT" }
+local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Purpose-Of-Use"] = "TREAT" }
 local turn = 0
 local first = 0
 function setup(thread) thread:set("first", first); first = first + 7 end
@@ -51,4 +53,22 @@ for connections in 1 16 64; do
     "$(awk -v a="$rate" -v b="$peer" 'BEGIN { printf "%.2f", a / b }')"
 done
 note "goal: at least 3 times PostgreSQL through the whole stack"
-curl -sS "http://$HOUSE_ADDRESS/metrics" 2>/dev/null | grep -E '^wardbook_stage_seconds' || note "the server tells no share of time by stage (no wardbook_stage_seconds in /metrics)"
+
+step "share of time in each stage (one client, 300 reads)"
+for patient in $(shuf -r -n 300 "$WORK/patients.txt"); do
+  curl -sS -o /dev/null -D - "http://$HOUSE_ADDRESS/v1/patients/$patient" -H "Authorization: Bearer $token" -H 'Purpose-Of-Use: TREAT'
+done | tr -d '\r' | awk -F': *' '
+  tolower($1) == "server-timing" {
+    reads++
+    stages = split($2, stage, / *, */)
+    for (i = 1; i <= stages; i++) {
+      split(stage[i], part, /;dur=/)
+      if (!(part[1] in spent)) order[++names] = part[1]
+      spent[part[1]] += part[2]
+      if (part[1] != "total") sum += part[2]
+    }
+  }
+  END {
+    if (!reads) { print "   the answers carry no Server-Timing"; exit }
+    for (i = 1; i <= names; i++) printf "   %-14s %8.3f ms %6.1f%%\n", order[i], spent[order[i]] / reads, 100 * spent[order[i]] / sum
+  }'

@@ -31,17 +31,17 @@ house_fill() {
 # house_password NAME
 house_password() { awk -v name="$1" '$1 == name { print $3 }' "$HOUSE_DATA/demo-users"; }
 
-# house_serve DIR PORT LOG: starts the server and waits until it is ready. Sets HOUSE_ADDRESS, HOUSE_PID.
+# house_serve DIR PORT LOG [CONFIG]: starts the server and waits until it is ready. Sets HOUSE_ADDRESS, HOUSE_PID.
 house_serve() {
   HOUSE_DATA=$1
   HOUSE_ADDRESS="127.0.0.1:$2"
-  "$WARDBOOK" serve --data "$1" --listen "$HOUSE_ADDRESS" >"$3" 2>&1 &
+  "$WARDBOOK" ${4:+--config "$4"} serve --data "$1" --listen "$HOUSE_ADDRESS" >"$3" 2>&1 &
   HOUSE_PID=$!
   # Before the directories are removed, if any are.
   CLEANUP=("kill $HOUSE_PID 2>/dev/null; wait $HOUSE_PID 2>/dev/null" "${CLEANUP[@]:+${CLEANUP[@]}}")
   local waited
   for waited in $(seq 300); do
-    curl -sf -o /dev/null "http://$HOUSE_ADDRESS/v1/health/ready" && return
+    curl -sf -o /dev/null "http://$HOUSE_ADDRESS/health/ready" && return
     kill -0 "$HOUSE_PID" 2>/dev/null || die "the server stopped: $(tail -5 "$3")"
     sleep 0.1
   done
@@ -56,6 +56,6 @@ house_login() {
 
 # house_patients TOKEN: prints the ids of patients that the token's user may see.
 house_patients() {
-  curl -sSf "http://$HOUSE_ADDRESS/v1/patients?limit=100" -H "Authorization: Bearer $1" -H 'X-Purpose-Of-Use: TREAT' |
+  curl -sSf "http://$HOUSE_ADDRESS/v1/patients?limit=100" -H "Authorization: Bearer $1" -H 'Purpose-Of-Use: TREAT' |
     jq -r '(.items // .patients)[] | .id // .patient'
 }
