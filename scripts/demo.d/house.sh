@@ -23,8 +23,7 @@ house_fill() {
     echo "$name $role $password" >>"$data/demo-users"
   done
   step "import"
-  # The physician's care team is how the demo shows that a relationship opens a chart.
-  "$WARDBOOK" import --data "$data" --care-team physician,nurse "$files"
+  "$WARDBOOK" import --data "$data" "$files"
   touch "$data/.filled"
 }
 
@@ -54,8 +53,37 @@ house_login() {
     -d "{\"username\":\"$1\",\"password\":\"$(house_password "$1")\"}" | jq -r .access_token
 }
 
-# house_patients TOKEN: prints the ids of patients that the token's user may see.
+# house_call TOKEN METHOD PATH [JSON]: one request; prints the answer's body.
+house_call() {
+  curl -sSf -X "$2" "http://$HOUSE_ADDRESS$3" -H "Authorization: Bearer $1" -H 'Content-Type: application/json' ${4:+-d "$4"}
+}
+
+# house_assign FILES: puts physician and nurse on every patient's care team, as the registrar, and prints the patients' ids.
+# Found by name and birth date, as a person at a desk would; the relationship is what opens a chart.
+house_assign() {
+  local registrar search patient name function user
+  registrar=$(house_login registrar)
+  python3 scripts/python/searches.py "$1" | while read -r search; do
+    for patient in $(house_call "$registrar" POST /v1/patients/search "$search" | jq -r '.patients[].patient'); do
+      for name in physician:attending nurse:nursing; do
+        function=${name#*:} name=${name%%:*}
+        user=$(house_user "$name")
+        house_call "$registrar" POST "/v1/patients/$patient/care-team" "{\"user\":\"$user\",\"function\":\"$function\"}" >/dev/null
+      done
+      echo "$patient"
+    done
+  done
+}
+
+# house_user NAME: prints the user's id; kept, because each login costs an Argon2id hash.
+house_user() {
+  local kept="$HOUSE_DATA/.user-$1"
+  [ -s "$kept" ] || house_call "$(house_login "$1")" GET /v1/auth/session | jq -r .user >"$kept"
+  cat "$kept"
+}
+
+# house_patients FILES: prints the ids of the imported patients, whose care teams are then made.
 house_patients() {
-  curl -sSf "http://$HOUSE_ADDRESS/v1/patients?limit=100" -H "Authorization: Bearer $1" -H 'Purpose-Of-Use: TREAT' |
-    jq -r '(.items // .patients)[] | .id // .patient'
+  [ -s "$HOUSE_DATA/demo-patients" ] || house_assign "$1" | sort -u >"$HOUSE_DATA/demo-patients"
+  cat "$HOUSE_DATA/demo-patients"
 }
