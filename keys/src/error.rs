@@ -2,7 +2,7 @@
 
 use std::io;
 
-use wardbook_events::{Group, PatientId};
+use wardbook_events::{Field, Group, PatientId};
 
 use crate::root::RootError;
 
@@ -112,6 +112,12 @@ pub enum OpenError {
     WrongGroup {
         /// The group of the field.
         group: Group,
+    },
+    /// The permit grants the group, but not this value: it is for another entry, or the field is withheld.
+    #[error("the permit does not cover this value of {field}; ask policy for the very entry, or leave the field out")]
+    Withheld {
+        /// Which field.
+        field: Field,
     },
     /// There is no key for this patient, or not of that version.
     #[error("there is no such key of patient {patient}; was the key store restored from an old backup?")]

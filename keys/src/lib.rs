@@ -14,6 +14,7 @@ mod envelope;
 mod error;
 mod keys;
 mod material;
+mod open;
 mod ring;
 mod root;
 mod root_file;
