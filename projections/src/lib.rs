@@ -1,1 +1,44 @@
-//! placeholder
+//! The read side: views over the log that can be thrown away and built again.
+//!
+//! Each view follows the log from a position of its own, holds only sealed PHI, index tokens and ids, and has a
+//! deterministic state root. There is no write path to the ledger and no plaintext in this crate.
+//!
+//! Adding a view: a file with a type that implements [`View`], queries on `Projection<ThatType>`, a field in [`Views`]
+//! and a variant of [`ViewName`].
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod audit;
+pub mod care_teams;
+mod error;
+mod facts;
+mod generation;
+mod guard;
+pub mod identity;
+mod key;
+mod page;
+pub mod patients;
+mod projection;
+mod rebuild;
+pub mod records;
+mod root;
+mod seal;
+mod tx;
+mod views;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use error::ViewError;
+pub use generation::Standing;
+pub use page::Page;
+pub use projection::{Projection, Stretch, View};
+pub use rebuild::{Rebuild, RebuildError, Swapped};
+pub use root::Root;
+pub use tx::Tx;
+pub use facts::{KnownPatient, KnownUser};
+pub use views::{Ailing, ViewName, Views, ViewsConfig};

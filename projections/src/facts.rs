@@ -1,0 +1,222 @@
+//! What policy must know about users and patients, kept in memory because every audited read asks for it.
+//!
+//! An entry is right until an event changes what it was made from: events throw entries out, time never does.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+use wardbook_events::care_teams::CareTeamEvent;
+use wardbook_events::identity::IdentityEvent;
+use wardbook_events::patients::PatientEvent;
+use wardbook_events::{Event, PatientId, Recorded, UserId};
+use wardbook_policy::{PatientFacts, Principal, RecordFacts};
+
+use crate::error::ViewError;
+use crate::records::{Record, State};
+use crate::views::Views;
+
+/// What is known about a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownUser {
+    /// For policy. The strength of the login is the session's: `mfa` is 0 here.
+    pub principal: Principal,
+    /// Position of the last event that changed these facts.
+    pub version: u64,
+}
+
+/// What is known about a patient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownPatient {
+    /// For policy. A merged patient and the one who goes on are one person: care teams and departments of both count
+    /// for both, and one who is specially watched makes both so.
+    pub facts: PatientFacts,
+    /// Everybody who is this person: first the patient who goes on, then all who were merged into it.
+    pub family: Arc<[PatientId]>,
+    /// Position of the last event that changed these facts.
+    pub version: u64,
+}
+
+impl KnownPatient {
+    /// The patient who goes on: the patient itself unless it was merged.
+    #[must_use]
+    pub fn survivor(&self) -> PatientId {
+        self.family.first().copied().unwrap_or(self.facts.patient)
+    }
+}
+
+impl Record {
+    /// For policy.
+    #[must_use]
+    pub fn facts(&self) -> RecordFacts {
+        RecordFacts {
+            record: self.record,
+            kind: self.kind,
+            sensitivity: self.sensitivity.clone(),
+            author: self.author,
+            signed: matches!(self.state, State::Signed { .. }),
+        }
+    }
+}
+
+impl Views {
+    /// What is known about a user; `None` if there is no such user.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn principal(&self, user: UserId) -> Result<Option<Arc<KnownUser>>, ViewError> {
+        self.facts.users.get_or_load(user, || {
+            let Some(found) = self.identity.user(user)? else { return Ok(Vec::new()) };
+            let principal = Principal {
+                user,
+                tenant: found.tenant,
+                roles: found.roles,
+                active: found.active,
+                departments: found.departments,
+                patient: found.patient,
+                proxy_for: BTreeSet::new(),
+                mfa: 0,
+            };
+            Ok(vec![(user, Arc::new(KnownUser { principal, version: found.changed }))])
+        })
+    }
+
+    /// What is known about a patient; `None` if there is no such patient.
+    ///
+    /// # Errors
+    /// If a view cannot be read.
+    pub fn patient_facts(&self, patient: PatientId) -> Result<Option<Arc<KnownPatient>>, ViewError> {
+        self.facts.patients.get_or_load(patient, || {
+            let family = self.patients.family(patient)?;
+            let Some(survivor) = family.first() else { return Ok(Vec::new()) };
+            let mut members = BTreeMap::new();
+            let mut version = 0;
+            for one in &family {
+                let team = self.care_teams.get(one.patient)?;
+                version = version.max(team.changed).max(one.changed);
+                for (user, member) in team.members {
+                    members.entry(user).and_modify(|until| *until = later(*until, member.until)).or_insert(member.until);
+                }
+            }
+            let departments: BTreeSet<_> = family.iter().flat_map(|one| one.departments.iter().cloned()).collect();
+            let vip = family.iter().any(|one| one.vip);
+            let ids: Arc<[PatientId]> = family.iter().map(|one| one.patient).collect();
+            let known = |patient| {
+                let (departments, members) = (departments.clone(), members.clone());
+                let facts = PatientFacts { patient, tenant: survivor.tenant, departments, vip, members };
+                (patient, Arc::new(KnownPatient { facts, family: Arc::clone(&ids), version }))
+            };
+            // All of a family are kept and thrown out together, so that one cannot outlive a change of another.
+            Ok(ids.iter().copied().map(known).collect())
+        })
+    }
+}
+
+/// Of two ends of an assignment the later; none is the latest.
+fn later(one: Option<jiff::Timestamp>, other: Option<jiff::Timestamp>) -> Option<jiff::Timestamp> {
+    one.zip(other).map(|(one, other)| one.max(other))
+}
+
+/// Facts in memory.
+#[derive(Debug)]
+pub(crate) struct FactsCache {
+    users: Kept<UserId, KnownUser>,
+    patients: Kept<PatientId, KnownPatient>,
+}
+
+impl FactsCache {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { users: Kept::new(max), patients: Kept::new(max) }
+    }
+    pub(crate) fn clear(&self) {
+        self.users.clear();
+        self.patients.clear();
+    }
+    /// Throws out what these events changed. To be called after the views have taken them in.
+    pub(crate) fn forget(&self, events: &[Recorded]) {
+        for event in events {
+            match &event.event {
+                Event::Identity(
+                    IdentityEvent::LoggedIn(_)
+                    | IdentityEvent::LoggedOut(_)
+                    | IdentityEvent::LoginFailed(_)
+                    | IdentityEvent::StrangersCounted(_)
+                    | IdentityEvent::PasswordSet(_)
+                    | IdentityEvent::UsernameClaimed(_),
+                ) => {}
+                Event::Identity(IdentityEvent::UserCreated(e)) => self.users.forget(&[e.user]),
+                Event::Identity(IdentityEvent::RoleGranted(e)) => self.users.forget(&[e.user]),
+                Event::Identity(IdentityEvent::RoleRevoked(e)) => self.users.forget(&[e.user]),
+                Event::Identity(IdentityEvent::UserDisabled(e)) => self.users.forget(&[e.user]),
+                Event::Identity(IdentityEvent::UserEnabled(e)) => self.users.forget(&[e.user]),
+                Event::CareTeam(CareTeamEvent::MemberAssigned(e)) => self.forget_patient(e.patient),
+                Event::CareTeam(CareTeamEvent::MemberEnded(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::TokenClaimed(_) | PatientEvent::TokenReleased(_)) => {}
+                Event::Patient(PatientEvent::Registered(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::Corrected(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::Flagged(e)) => self.forget_patient(e.patient),
+                // Families change: rare enough to forget everybody.
+                Event::Patient(
+                    PatientEvent::Merged(_) | PatientEvent::Absorbed(_) | PatientEvent::Unmerged(_) | PatientEvent::Parted(_),
+                ) => self.patients.clear(),
+                Event::Record(_) | Event::Access(_) | Event::Governance(_) => {}
+            }
+        }
+    }
+    fn forget_patient(&self, patient: PatientId) {
+        match self.patients.peek(patient) {
+            Some(known) => self.patients.forget(&known.family),
+            None => self.patients.forget(&[patient]),
+        }
+    }
+}
+
+/// A bounded map of what was loaded.
+#[derive(Debug)]
+struct Kept<K, V> {
+    max: usize,
+    /// Counts what was thrown out, so that what was read before is not put in after.
+    thrown_out: AtomicU64,
+    entries: RwLock<HashMap<K, Arc<V>>>,
+}
+
+impl<K: Copy + Eq + Hash, V> Kept<K, V> {
+    fn new(max: usize) -> Self {
+        Self { max: max.max(1), thrown_out: AtomicU64::new(0), entries: RwLock::new(HashMap::new()) }
+    }
+    fn peek(&self, key: K) -> Option<Arc<V>> {
+        self.entries.read().get(&key).cloned()
+    }
+    /// The entry, or what `load` finds (with others that belong to it). What is not there is not remembered.
+    fn get_or_load(&self, key: K, load: impl FnOnce() -> Result<Vec<(K, Arc<V>)>, ViewError>) -> Result<Option<Arc<V>>, ViewError> {
+        if let Some(kept) = self.peek(key) {
+            return Ok(Some(kept));
+        }
+        let before = self.thrown_out.load(Ordering::Acquire);
+        let loaded = load()?;
+        let found = loaded.iter().find(|(found, _)| *found == key).map(|(_, value)| Arc::clone(value));
+        let mut entries = self.entries.write();
+        if self.thrown_out.load(Ordering::Acquire) == before {
+            // Starting over now and then is as good as any order of eviction, and keeps families whole.
+            if entries.len() + loaded.len() > self.max {
+                entries.clear();
+            }
+            entries.extend(loaded);
+        }
+        Ok(found)
+    }
+    fn forget(&self, keys: &[K]) {
+        let mut entries = self.entries.write();
+        self.thrown_out.fetch_add(1, Ordering::AcqRel);
+        for key in keys {
+            entries.remove(key);
+        }
+    }
+    fn clear(&self) {
+        let mut entries = self.entries.write();
+        self.thrown_out.fetch_add(1, Ordering::AcqRel);
+        entries.clear();
+    }
+}

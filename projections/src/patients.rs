@@ -1,0 +1,241 @@
+//! Patients' master data: sealed fields, and tokens by which a patient can be found.
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde::{Deserialize, Serialize};
+use wardbook_events::patients::{self, PatientEvent};
+use wardbook_events::{Event, Field, PatientId, Recorded, Sealed, SealedFields, TenantId, Token, TokenKind};
+
+use crate::error::ViewError;
+use crate::key::{Key, trailing_id};
+use crate::projection::{Projection, View};
+use crate::tx::{Tx, decode};
+
+const PATIENT: u8 = 1;
+const TOKEN: u8 = 2;
+
+/// The view of patients.
+#[derive(Debug)]
+pub struct PatientsView;
+
+/// A patient as the view has it: nothing but sealed values, tokens and ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patient {
+    /// The patient.
+    pub patient: PatientId,
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Sealed fields.
+    pub fields: SealedFields,
+    /// What the patient can be found by.
+    pub tokens: Vec<Token>,
+    /// Departments that treat the patient.
+    pub departments: BTreeSet<String>,
+    /// Law that applies: `US`, `SA`, `EU`.
+    pub jurisdiction: String,
+    /// Specially watched (ACC-21).
+    pub vip: bool,
+    /// The patient who goes on, if this one was merged.
+    pub merged_into: Option<PatientId>,
+    /// Patients who were merged into this one, directly.
+    pub absorbed: BTreeSet<PatientId>,
+    /// Version of the stream `patients-<id>`: what `If-Match` is compared with.
+    pub version: u64,
+    /// Position of the last event that changed this patient.
+    pub changed: u64,
+}
+
+impl Patient {
+    /// A field as a typed sealed value.
+    #[must_use]
+    pub fn sealed<T>(&self, field: Field) -> Option<Sealed<T>> {
+        self.fields.get(self.tenant, self.patient, &patients::stream(self.patient), field)
+    }
+}
+
+fn patient_key(patient: PatientId) -> Vec<u8> {
+    Key::table(PATIENT).bytes(patient.bytes()).done()
+}
+
+/// Everybody who has this token.
+fn token_prefix(tenant: TenantId, token: &Token) -> Key {
+    Key::table(TOKEN).bytes(tenant.bytes()).bytes(token.kind.name().as_bytes()).byte(b'/').bytes(token.value.as_bytes())
+}
+
+fn token_key(tenant: TenantId, token: &Token, patient: PatientId) -> Vec<u8> {
+    token_prefix(tenant, token).bytes(patient.bytes()).done()
+}
+
+impl View for PatientsView {
+    const NAME: &'static str = "patients";
+    const CODE_VERSION: u32 = 1;
+
+    fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
+        let Event::Patient(what) = &event.event else { return Ok(()) };
+        match what {
+            PatientEvent::Registered(e) => {
+                let patient = Patient {
+                    patient: e.patient,
+                    tenant: event.meta.tenant,
+                    fields: e.fields.clone(),
+                    tokens: e.tokens.clone(),
+                    departments: e.departments.iter().cloned().collect(),
+                    jurisdiction: e.jurisdiction.clone(),
+                    vip: e.vip,
+                    merged_into: None,
+                    absorbed: BTreeSet::new(),
+                    version: event.stream_version,
+                    changed: event.position,
+                };
+                for token in &patient.tokens {
+                    tx.put(token_key(patient.tenant, token, patient.patient), Vec::new())?;
+                }
+                tx.put_value(patient_key(patient.patient), &patient)
+            }
+            PatientEvent::Corrected(e) => change(tx, event, e.patient, |tx, patient| {
+                for change in &e.changes {
+                    match &change.new {
+                        Some(new) => patient.fields.0.insert(change.field, new.clone()),
+                        None => patient.fields.0.remove(&change.field),
+                    };
+                }
+                for token in patient.tokens.iter().filter(|token| !e.tokens.contains(token)) {
+                    tx.remove(token_key(patient.tenant, token, patient.patient))?;
+                }
+                for token in &e.tokens {
+                    tx.put(token_key(patient.tenant, token, patient.patient), Vec::new())?;
+                }
+                patient.tokens.clone_from(&e.tokens);
+                Ok(())
+            }),
+            PatientEvent::Merged(e) => change(tx, event, e.patient, |_, patient| {
+                patient.merged_into = Some(e.into);
+                Ok(())
+            }),
+            PatientEvent::Unmerged(e) => change(tx, event, e.patient, |_, patient| {
+                patient.merged_into = None;
+                Ok(())
+            }),
+            PatientEvent::Absorbed(e) => change(tx, event, e.patient, |_, patient| {
+                patient.absorbed.insert(e.absorbed);
+                Ok(())
+            }),
+            PatientEvent::Parted(e) => change(tx, event, e.patient, |_, patient| {
+                patient.absorbed.remove(&e.parted);
+                Ok(())
+            }),
+            PatientEvent::Flagged(e) => change(tx, event, e.patient, |_, patient| {
+                patient.vip = e.vip;
+                Ok(())
+            }),
+            // Claims belong to the write side; what a patient is found by stands in the patient's own stream.
+            PatientEvent::TokenClaimed(_) | PatientEvent::TokenReleased(_) => Ok(()),
+        }
+    }
+}
+
+fn change(
+    tx: &mut Tx<'_>,
+    event: &Recorded,
+    id: PatientId,
+    edit: impl FnOnce(&mut Tx<'_>, &mut Patient) -> Result<(), ViewError>,
+) -> Result<(), ViewError> {
+    let Some(mut patient) = tx.value::<Patient>(patient_key(id))? else { return Ok(()) };
+    edit(tx, &mut patient)?;
+    patient.version = event.stream_version;
+    patient.changed = event.position;
+    tx.put_value(patient_key(id), &patient)
+}
+
+/// Longest chain of merges that is followed; a longer one is a mistake and ends there.
+const MERGES_MAX: usize = 32;
+
+impl Projection<PatientsView> {
+    /// The patient, merged or not.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn get(&self, patient: PatientId) -> Result<Option<Patient>, ViewError> {
+        self.live()?.get(&patient_key(patient))?.map(|row| decode(PatientsView::NAME, &row)).transpose()
+    }
+
+    /// The patient who goes on: the patient itself unless it was merged. `None` if unknown.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn survivor(&self, patient: PatientId) -> Result<Option<Patient>, ViewError> {
+        let mut found = self.get(patient)?;
+        for _ in 0..MERGES_MAX {
+            let Some(into) = found.as_ref().and_then(|patient| patient.merged_into) else { break };
+            found = self.get(into)?;
+        }
+        Ok(found)
+    }
+
+    /// Everybody who is this person: first the patient who goes on, then all who were merged into it, by id.
+    /// Empty if the patient is unknown.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn family(&self, patient: PatientId) -> Result<Vec<Patient>, ViewError> {
+        let Some(survivor) = self.survivor(patient)? else { return Ok(Vec::new()) };
+        let mut seen = HashSet::from([survivor.patient]);
+        let mut waiting: Vec<_> = survivor.absorbed.iter().copied().collect();
+        let mut absorbed = Vec::new();
+        while let Some(next) = waiting.pop() {
+            if seen.insert(next)
+                && let Some(patient) = self.get(next)?
+            {
+                waiting.extend(&patient.absorbed);
+                absorbed.push(patient);
+            }
+        }
+        absorbed.sort_by_key(|patient| patient.patient);
+        Ok(std::iter::once(survivor).chain(absorbed).collect())
+    }
+
+    /// Patients of the organisation who have *all* these tokens, at most `limit`, each once and as the patient who goes
+    /// on. No token finds nobody.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn search(&self, tenant: TenantId, tokens: &[Token], limit: usize) -> Result<Vec<PatientId>, ViewError> {
+        let live = self.live()?;
+        let mut tokens: Vec<_> = tokens.iter().collect();
+        tokens.sort_by_key(|token| rarity(token.kind));
+        let Some((first, others)) = tokens.split_first() else { return Ok(Vec::new()) };
+        let from = token_prefix(tenant, first).done();
+        let to = token_prefix(tenant, first).bytes(&[0xff; 17]).done();
+        let mut found = Vec::new();
+        live.walk(&from, &to, false, |key, _| {
+            let Some(patient) = trailing_id(key).map(PatientId::from_bytes) else { return Ok(true) };
+            for other in others {
+                if live.get(&token_key(tenant, other, patient))?.is_none() {
+                    return Ok(true);
+                }
+            }
+            // A retired patient is found under the name it had, and shown as the one who goes on.
+            if let Some(survivor) = self.survivor(patient)?.filter(|survivor| survivor.tenant == tenant)
+                && !found.contains(&survivor.patient)
+            {
+                found.push(survivor.patient);
+            }
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+}
+
+/// The fewer people share a kind of token, the earlier it is looked up.
+const fn rarity(kind: TokenKind) -> u8 {
+    match kind {
+        TokenKind::Ssn => 0,
+        TokenKind::Mrn => 1,
+        TokenKind::NameAndBirthDate => 2,
+        TokenKind::BirthDate => 3,
+        TokenKind::FamilyName => 4,
+        TokenKind::GivenName => 5,
+        TokenKind::FamilySound => 6,
+        TokenKind::GivenSound => 7,
+    }
+}

@@ -1,0 +1,243 @@
+//! Clinical entries of a chart.
+
+use std::ops::RangeInclusive;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wardbook_events::records::{self, Addendum, RecordBody, RecordEvent, RecordKind, Sensitivity};
+use wardbook_events::{Ciphertext, Event, PatientId, RecordId, Recorded, Sealed, TenantId, UserId};
+
+use crate::error::ViewError;
+use crate::key::{Key, trailing_number};
+use crate::page::Page;
+use crate::projection::{Projection, View};
+use crate::tx::{Tx, decode, encode};
+
+const RECORD: u8 = 1;
+const PLACE: u8 = 2;
+
+/// The view of clinical entries.
+#[derive(Debug)]
+pub struct RecordsView;
+
+/// How far an entry has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// May still be changed.
+    Draft,
+    /// Signed: only addenda can follow.
+    Signed {
+        /// Who signed.
+        by: UserId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Turned out to be wrong and counts no more.
+    Retracted {
+        /// Who said so.
+        by: UserId,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// Text added to a signed entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedAddendum {
+    /// Who wrote it.
+    pub author: UserId,
+    /// When.
+    pub at: Timestamp,
+    /// Sealed [`Addendum`].
+    pub text: Ciphertext,
+}
+
+/// An entry as the view has it: the body stays sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The entry.
+    pub record: RecordId,
+    /// The patient under whose key it is sealed (one who was merged keeps the key).
+    pub patient: PatientId,
+    /// The organisation.
+    pub tenant: TenantId,
+    /// What kind of entry.
+    pub kind: RecordKind,
+    /// Why it is specially protected, if it is.
+    pub sensitivity: Vec<Sensitivity>,
+    /// The year it belongs to.
+    pub year: Option<i16>,
+    /// Who wrote it; absent for entries that came from elsewhere.
+    pub author: Option<UserId>,
+    /// Sealed [`RecordBody`].
+    pub body: Ciphertext,
+    /// How far it has come.
+    pub state: State,
+    /// What was added after signing, oldest first.
+    pub addenda: Vec<SealedAddendum>,
+    /// When it was added.
+    pub added_at: Timestamp,
+    /// Where in the log it was added: its place in lists.
+    pub position: u64,
+    /// Version of the stream `records-<id>`: what `If-Match` is compared with.
+    pub version: u64,
+}
+
+impl Record {
+    /// The body as a typed sealed value.
+    #[must_use]
+    pub fn sealed_body(&self) -> Sealed<RecordBody> {
+        let field = records::body_field(&self.sensitivity);
+        Sealed::new(self.tenant, self.patient, records::stream(self.record), field, self.body.clone())
+    }
+    /// An addendum as a typed sealed value.
+    #[must_use]
+    pub fn sealed_addendum(&self, addendum: &SealedAddendum) -> Sealed<Addendum> {
+        let field = records::addendum_field(&self.sensitivity);
+        Sealed::new(self.tenant, self.patient, records::stream(self.record), field, addendum.text.clone())
+    }
+}
+
+/// Which entries a list is to hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordFilter {
+    /// Only this kind.
+    pub kind: Option<RecordKind>,
+    /// Only of these years; entries without a year then do not match.
+    pub years: Option<RangeInclusive<i16>>,
+    /// Retracted entries too.
+    pub retracted: bool,
+}
+
+/// Stands before the JSON, so that entries that do not match are passed over unread: kind, retracted, year.
+fn label(record: &Record) -> [u8; LABEL] {
+    let [high, low] = record.year.unwrap_or(i16::MIN).to_be_bytes();
+    [record.kind as u8, u8::from(matches!(record.state, State::Retracted { .. })), high, low]
+}
+const LABEL: usize = 4;
+
+fn matches(filter: &RecordFilter, row: &[u8]) -> bool {
+    let Some([kind, retracted, high, low]) = row.first_chunk::<LABEL>() else { return true };
+    let year = i16::from_be_bytes([*high, *low]);
+    filter.kind.is_none_or(|wanted| wanted as u8 == *kind)
+        && (filter.retracted || *retracted == 0)
+        && filter.years.as_ref().is_none_or(|years| year != i16::MIN && years.contains(&year))
+}
+
+fn record_key(patient: PatientId, position: u64) -> Vec<u8> {
+    Key::table(RECORD).bytes(patient.bytes()).number(position).done()
+}
+
+fn place_key(record: RecordId) -> Vec<u8> {
+    Key::table(PLACE).bytes(record.bytes()).done()
+}
+
+fn read(row: &[u8]) -> Result<Record, ViewError> {
+    decode(RecordsView::NAME, row.get(LABEL..).unwrap_or_default())
+}
+
+fn put(tx: &mut Tx<'_>, record: &Record) -> Result<(), ViewError> {
+    let mut row = label(record).to_vec();
+    row.append(&mut encode(RecordsView::NAME, record)?);
+    tx.put(record_key(record.patient, record.position), row)
+}
+
+impl View for RecordsView {
+    const NAME: &'static str = "records";
+    const CODE_VERSION: u32 = 1;
+
+    fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
+        let Event::Record(what) = &event.event else { return Ok(()) };
+        match what {
+            RecordEvent::Added(e) => {
+                let record = Record {
+                    record: e.record,
+                    patient: e.patient,
+                    tenant: event.meta.tenant,
+                    kind: e.kind,
+                    sensitivity: e.sensitivity.clone(),
+                    year: e.year,
+                    author: e.author,
+                    body: e.body.clone(),
+                    state: State::Draft,
+                    addenda: Vec::new(),
+                    added_at: event.recorded_at,
+                    position: event.position,
+                    version: event.stream_version,
+                };
+                // From the record to its row among the patient's rows.
+                tx.put(place_key(e.record), Key::table(RECORD).bytes(e.patient.bytes()).number(event.position).done())?;
+                put(tx, &record)
+            }
+            RecordEvent::Amended(e) => change(tx, event, e.record, |record| {
+                record.body = e.new.clone();
+                record.year = e.year;
+            }),
+            RecordEvent::Signed(e) => {
+                change(tx, event, e.record, |record| record.state = State::Signed { by: e.by, at: event.recorded_at })
+            }
+            RecordEvent::AddendumAdded(e) => change(tx, event, e.record, |record| {
+                record.addenda.push(SealedAddendum { author: e.author, at: event.recorded_at, text: e.text.clone() });
+            }),
+            RecordEvent::Retracted(e) => {
+                change(tx, event, e.record, |record| record.state = State::Retracted { by: e.by, at: event.recorded_at })
+            }
+        }
+    }
+}
+
+fn change(tx: &mut Tx<'_>, event: &Recorded, id: RecordId, edit: impl FnOnce(&mut Record)) -> Result<(), ViewError> {
+    let Some(place) = tx.get(place_key(id))?.map(<[u8]>::to_vec) else { return Ok(()) };
+    let Some(row) = tx.get(place)? else { return Ok(()) };
+    let mut record = read(row)?;
+    edit(&mut record);
+    record.version = event.stream_version;
+    put(tx, &record)
+}
+
+impl Projection<RecordsView> {
+    /// One entry.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn get(&self, record: RecordId) -> Result<Option<Record>, ViewError> {
+        let live = self.live()?;
+        let Some(place) = live.get(&place_key(record))? else { return Ok(None) };
+        live.get(&place)?.map(|row| read(&row)).transpose()
+    }
+
+    /// Entries of these patients (one person: see `patients.family`), the last added first. `before` is the `next` of
+    /// the page before.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn list(
+        &self,
+        patients: &[PatientId],
+        filter: &RecordFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<Record>, ViewError> {
+        let live = self.live()?;
+        let end = before.unwrap_or(u64::MAX);
+        let mut found = Vec::new();
+        for patient in patients {
+            // One more than asked for tells whether there is another page.
+            let mut wanted = limit.saturating_add(1);
+            live.walk(&record_key(*patient, 0), &record_key(*patient, end), true, |key, row| {
+                if matches(filter, row) {
+                    found.push((trailing_number(key).unwrap_or_default(), row.to_vec()));
+                    wanted = wanted.saturating_sub(1);
+                }
+                Ok(wanted > 0)
+            })?;
+        }
+        found.sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|(position, _)| *position);
+        let items = found.iter().map(|(_, row)| read(row)).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+}
