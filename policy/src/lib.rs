@@ -16,6 +16,7 @@ mod load;
 mod obligation;
 mod permit;
 mod policies;
+mod probe;
 mod question;
 
 pub use action::Action;

@@ -23,6 +23,14 @@ pub(crate) struct Verdict {
 }
 
 /// Policy's yes. Made only by [`crate::Policies`]; good for one access event, and for nothing without its receipt.
+///
+/// It cannot be forged, not even out of another permit:
+/// ```compile_fail,E0451
+/// use wardbook_policy::{Action, Permit};
+/// fn forge(permit: Permit) -> Permit {
+///     Permit { action: Action::Import, ..permit }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Permit {
     pub(crate) event: EventId,

@@ -15,6 +15,7 @@ use crate::facts::{Ask, PatientFacts, Principal, RecordFacts, Target};
 use crate::load::{Loaded, PolicyError, Sources};
 use crate::obligation::Obligation;
 use crate::permit::{Denial, Permit, Verdict};
+use crate::probe;
 use crate::question::{Question, Wish};
 
 /// Answers remembered in each of two generations: some 20 MB at most, a working day of a large hospital.
@@ -78,6 +79,7 @@ impl Policies {
 
     fn new(sources: &Sources, remembered: usize) -> Result<Self, PolicyError> {
         let loaded = Loaded::new(sources)?;
+        probe::check(&loaded)?;
         let version = Arc::from(loaded.version.as_str());
         let cache = Cache::new(remembered);
         Ok(Self { inner: Arc::new(Inner { loaded, version, authorizer: Authorizer::new(), cache }) })

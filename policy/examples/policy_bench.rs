@@ -1,0 +1,89 @@
+//! How long a decision takes: `cargo run --release -p wardbook-policy --example policy_bench`.
+//!
+//! Cold: facts never seen before. Warm: the same facts again, as when a physician leafs through a chart.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use wardbook_events::records::{RecordKind, Sensitivity};
+use wardbook_events::{EventId, GroupSet, PatientId, Purpose, RecordId, Role, TenantId, UserId};
+use wardbook_policy::{Action, Ask, PatientFacts, Policies, Principal, RecordFacts, Target};
+
+const DECISIONS: u128 = 5_000;
+
+fn id(number: u128) -> [u8; 16] {
+    number.to_be_bytes()
+}
+
+fn physician() -> Principal {
+    Principal {
+        user: UserId::from_bytes(id(1)),
+        tenant: TenantId::from_bytes(id(2)),
+        roles: BTreeSet::from([Role::Physician]),
+        active: true,
+        departments: BTreeSet::from(["cardiology".to_owned()]),
+        patient: None,
+        proxy_for: BTreeSet::new(),
+        mfa: 0,
+    }
+}
+
+fn patient(number: u128) -> PatientFacts {
+    let team = (0..5).map(|other| (UserId::from_bytes(id(1 + other)), Some(Timestamp::MAX)));
+    PatientFacts {
+        patient: PatientId::from_bytes(id(1_000 + number)),
+        tenant: TenantId::from_bytes(id(2)),
+        departments: BTreeSet::from(["cardiology".to_owned()]),
+        vip: false,
+        members: team.collect::<BTreeMap<_, _>>(),
+    }
+}
+
+fn measure(name: &str, mut decide: impl FnMut(u128) -> bool) {
+    let mut times: Vec<Duration> = (0..DECISIONS)
+        .map(|number| {
+            let start = Instant::now();
+            let allowed = black_box(decide(number));
+            let took = start.elapsed();
+            assert!(allowed, "{name}: the benchmark measures yeses");
+            took
+        })
+        .collect();
+    times.sort();
+    let at = |share: usize| times.get(times.len() * share / 1_000).copied().unwrap_or_default().as_nanos();
+    println!("{name:<44} p50 {:>9} ns   p99 {:>9} ns", at(500), at(990));
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let policies = Policies::shipped()?;
+    println!("loading and checking the policies took {} ms", start.elapsed().as_millis());
+    let who = physician();
+    let ask = Ask { now: Timestamp::UNIX_EPOCH, purpose: Purpose::Treatment, address: None, event: EventId::from_bytes(id(9)) };
+    let chart = |facts: &PatientFacts| policies.read(&who, facts, None, &ask, GroupSet::all(), Action::ReadChart).is_ok();
+    let note = RecordFacts {
+        record: RecordId::from_bytes(id(7)),
+        kind: RecordKind::Note,
+        sensitivity: vec![Sensitivity::Hiv],
+        author: Some(who.user),
+        signed: false,
+    };
+
+    measure("chart, all groups, cold", |number| chart(&patient(number)));
+    let known = patient(0);
+    measure("chart, all groups, warm", |_| chart(&known));
+    let read = |facts: &PatientFacts| {
+        policies.read(&who, facts, Some(&note), &ask, GroupSet::all(), Action::ReadRecords).is_ok()
+    };
+    measure("sensitive entry, cold", |number| read(&patient(number)));
+    measure("sensitive entry, warm", |_| read(&known));
+    let sign =
+        |facts: &PatientFacts| policies.act(&who, Action::SignRecord, Target::Record(facts, &note), &ask).is_ok();
+    measure("signing, cold", |number| sign(&patient(number)));
+    measure("signing, warm", |_| sign(&known));
+    Ok(())
+}
