@@ -63,8 +63,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let policies = Policies::shipped()?;
     println!("loading and checking the policies took {} ms", start.elapsed().as_millis());
     let who = physician();
-    let ask = Ask { now: Timestamp::UNIX_EPOCH, purpose: Purpose::Treatment, address: None, event: EventId::from_bytes(id(9)) };
-    let chart = |facts: &PatientFacts| policies.read(&who, facts, None, &ask, GroupSet::all(), Action::ReadChart).is_ok();
+    let ask = Ask {
+        now: Timestamp::UNIX_EPOCH,
+        purpose: Purpose::Treatment,
+        address: None,
+        event: EventId::from_bytes(id(9)),
+    };
+    let chart =
+        |facts: &PatientFacts| policies.read(&who, facts, None, &ask, GroupSet::all(), Action::ReadChart).is_ok();
     let note = RecordFacts {
         record: RecordId::from_bytes(id(7)),
         kind: RecordKind::Note,

@@ -3,10 +3,7 @@
 //! [`Policies`] holds the Cedar policies of `config/policies`, checked against their schema. [`Policies::read`] and
 //! [`Policies::act`] answer with a [`Permit`], which nothing outside this crate can make, or with a [`Denial`].
 //! No I/O after loading, no clock and no randomness: `now` and the id of the access event are arguments ([`Ask`]).
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod action;
 mod cache;

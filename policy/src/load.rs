@@ -4,9 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::str::FromStr;
 
-use cedar_policy::{
-    ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
-};
+use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
 use crate::action::CedarAction;
 use crate::entities::Names;
@@ -152,8 +150,7 @@ impl Loaded {
                 let duties = obligations_of(&policy)?;
                 let id = policy.id().clone();
                 obligations.insert(id.clone(), duties);
-                all.add(policy)
-                    .map_err(|_| PolicyError::DuplicateId { id: id.to_string(), file: file.clone() })?;
+                all.add(policy).map_err(|_| PolicyError::DuplicateId { id: id.to_string(), file: file.clone() })?;
             }
         }
         if all.is_empty() {
@@ -223,11 +220,7 @@ fn obligations_of(policy: &Policy) -> Result<Vec<Obligation>, PolicyError> {
 }
 
 /// For each action the policies whose head can match it, looking through action groups as the schema states them.
-fn slices(
-    schema: &Schema,
-    names: &Names,
-    all: &PolicySet,
-) -> Result<HashMap<CedarAction, Slice>, PolicyError> {
+fn slices(schema: &Schema, names: &Names, all: &PolicySet) -> Result<HashMap<CedarAction, Slice>, PolicyError> {
     let foreign = |message: String| PolicyError::Foreign { message };
     let known = schema.action_entities().map_err(|error| foreign(error.to_string()))?;
     let mut slices = HashMap::new();

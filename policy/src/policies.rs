@@ -123,13 +123,7 @@ impl Policies {
     ///
     /// # Errors
     /// A [`Denial`] if it is not allowed, or if the action does not fit the target.
-    pub fn act(
-        &self,
-        principal: &Principal,
-        action: Action,
-        target: Target<'_>,
-        ask: &Ask,
-    ) -> Result<Permit, Denial> {
+    pub fn act(&self, principal: &Principal, action: Action, target: Target<'_>, ask: &Ask) -> Result<Permit, Denial> {
         let wish = CedarAction::of(action).map(|_| Wish::Act(action));
         self.answer(principal, action, wish, target, ask)
     }

@@ -76,15 +76,16 @@ fn a_forbid_on_an_action_group_fires_and_would_not_without_the_schema() {
         @id("yes") permit (principal, action in [Wardbook::Action::"read"], resource);
         @id("no") forbid (principal, action in [Wardbook::Action::"read"], resource);"#;
     let (who, facts) = (physician(), patient_of(physician().user));
-    let denial = with_policies(text)
-        .unwrap()
-        .read(&who, &facts, None, &ask(0), GroupSet::all(), Action::ReadChart)
-        .unwrap_err();
+    let denial =
+        with_policies(text).unwrap().read(&who, &facts, None, &ask(0), GroupSet::all(), Action::ReadChart).unwrap_err();
     assert_eq!(denial.policies(), ["no"]);
 
-    let text = text.replace(r#"action in [Wardbook::Action::"read"], resource);
-        @id("no")"#, r#"action, resource);
-        @id("no")"#);
+    let text = text.replace(
+        r#"action in [Wardbook::Action::"read"], resource);
+        @id("no")"#,
+        r#"action, resource);
+        @id("no")"#,
+    );
     let policies = with_policies(&text).unwrap();
     let wish = Wish::Read(GroupSet::EMPTY.with(Group::Clinical));
     let question = Question::new(&who, wish, Target::Patient(&facts), &ask(0)).unwrap();
@@ -149,7 +150,8 @@ fn a_policy_that_fails_to_evaluate_denies() {
     .unwrap();
     let mut who = physician();
     let facts = patient_of(who.user);
-    let denied = |who: &Principal| policies.act(who, Action::FlagPatient, Target::Patient(&facts), &ask(0)).unwrap_err();
+    let denied =
+        |who: &Principal| policies.act(who, Action::FlagPatient, Target::Patient(&facts), &ask(0)).unwrap_err();
     assert_eq!(denied(&who).policies(), ["no"]);
     who.mfa = 2; // overflows: Cedar would skip the forbid and allow
     assert_eq!(denied(&who).policies(), [FAULT]);
@@ -190,7 +192,9 @@ fn every_change_of_a_fact_is_seen_at_once() {
     assert!(!may(&RecordFacts { signed: true, ..note() }, Action::SignRecord));
     assert!(!may(&RecordFacts { author: None, ..note() }, Action::SignRecord));
     let psychotherapy = RecordFacts { sensitivity: vec![Sensitivity::Psychotherapy], author: None, ..note() };
-    assert!(may(&RecordFacts { author: None, ..note() }, Action::AmendRecord) && !may(&psychotherapy, Action::AmendRecord));
+    assert!(
+        may(&RecordFacts { author: None, ..note() }, Action::AmendRecord) && !may(&psychotherapy, Action::AmendRecord)
+    );
 }
 
 #[test]

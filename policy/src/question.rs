@@ -82,10 +82,7 @@ impl Question {
             (Wish::Read(_), _) => return None,
             (Wish::Act(action), target) => match (action, target) {
                 (
-                    Action::CorrectPatient(_)
-                    | Action::MergePatients
-                    | Action::FlagPatient
-                    | Action::ReadOwnAccessList,
+                    Action::CorrectPatient(_) | Action::MergePatients | Action::FlagPatient | Action::ReadOwnAccessList,
                     Target::Patient(facts),
                 ) => About::Part(person(facts), None),
                 (
@@ -130,11 +127,6 @@ impl Question {
 
 impl Entry {
     fn of(record: &RecordFacts) -> Self {
-        Self {
-            kind: record.kind,
-            labels: record.sensitivity.clone(),
-            author: record.author,
-            signed: record.signed,
-        }
+        Self { kind: record.kind, labels: record.sensitivity.clone(), author: record.author, signed: record.signed }
     }
 }

@@ -51,7 +51,8 @@ fn billing_sees_the_record_number_but_no_ssn() {
     let permit = chart_permit(Role::Billing, Purpose::Payment);
     assert!(permit.obligations().contains(&Obligation::Withhold(Field::Ssn)));
     let stream = wardbook_events::patients::stream(patient());
-    for (field, open) in [(Field::Mrn, true), (Field::Ssn, false), (Field::Addresses, true), (Field::NextOfKin, false)] {
+    for (field, open) in [(Field::Mrn, true), (Field::Ssn, false), (Field::Addresses, true), (Field::NextOfKin, false)]
+    {
         assert_eq!(permit.covers(&sealed(tenant(1), patient(), stream.clone(), field)), open, "{field}");
     }
 }
@@ -114,7 +115,8 @@ fn a_denial_shows_nothing_but_records_who_said_no() {
     let fact = denial.fact();
     assert_eq!((fact.action.as_str(), fact.patient), ("read-chart", Some(patient())));
     assert_eq!(fact.policy_version, policies.version());
-    let nobody = policies.read(&principal(Role::Nurse), &patient_facts(), None, &treat, GroupSet::all(), Action::ReadChart);
+    let nobody =
+        policies.read(&principal(Role::Nurse), &patient_facts(), None, &treat, GroupSet::all(), Action::ReadChart);
     assert_eq!(nobody.unwrap_err().policies(), [] as [&str; 0], "no policy said yes");
 }
 
