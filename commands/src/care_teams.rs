@@ -9,6 +9,7 @@ use wardbook_events::{Event, PatientId, UserId};
 use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
 
+mod methods;
 #[cfg(test)]
 mod tests;
 
@@ -36,6 +37,8 @@ impl State {
 }
 
 impl Evolve for State {
+    const REMEMBERED: bool = true;
+
     fn evolve(mut self, event: &Event) -> Self {
         match event {
             Event::CareTeam(CareTeamEvent::MemberAssigned(e)) => {

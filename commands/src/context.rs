@@ -25,6 +25,9 @@ impl Context {
 
 /// State that is nothing but the sum of a stream's events.
 pub trait Evolve: Default + Clone + Send + Sync + 'static {
+    /// Whether the state is worth remembering between commands: it is asked for often and small.
+    const REMEMBERED: bool = false;
+
     /// The state after one event more. Total: an event that does not belong here changes nothing.
     #[must_use]
     fn evolve(self, event: &Event) -> Self;

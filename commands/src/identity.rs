@@ -13,8 +13,11 @@ use crate::context::{Context, Evolve};
 use crate::patients::check_departments;
 use crate::rejection::Rejection;
 
+mod methods;
 #[cfg(test)]
 mod tests;
+
+pub use methods::{CreateUser, PasswordHash};
 
 /// No session lasts longer, whatever the settings say. Also lets state forget sessions that must have ended.
 pub const SESSION_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -56,6 +59,8 @@ impl State {
 }
 
 impl Evolve for State {
+    const REMEMBERED: bool = true;
+
     fn evolve(self, event: &Event) -> Self {
         let Event::Identity(event) = event else { return self };
         match (self, event) {

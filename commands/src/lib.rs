@@ -2,22 +2,32 @@
 //!
 //! Per area: `State` with [`Evolve`], commands, and a pure `decide`. The [`executor`] loads, decides, appends with the
 //! expected version, and tries again when somebody was faster.
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod access;
 pub mod care_teams;
+pub mod governance;
 pub mod identity;
 pub mod patients;
 pub mod records;
 
+mod authority;
 mod context;
+mod error;
+mod executor;
+mod idempotency;
+mod memory;
+mod origin;
 mod rejection;
 mod route;
 #[cfg(test)]
 mod scenario;
 
+pub use authority::UnfitPermit;
 pub use context::{Context, Evolve};
+pub use error::CommandError;
+pub use executor::{Commands, Done};
+pub use idempotency::{BadKey, IdempotencyKey, Ids};
+pub use origin::Origin;
 pub use rejection::Rejection;
 pub use route::{Route, route};

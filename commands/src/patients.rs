@@ -1,6 +1,6 @@
 //! Patients' master data: registered, corrected, merged, parted, flagged.
 //!
-//! `decide` works on sealed fields and tokens; [`master_data`] holds the commands in plaintext and seals them.
+//! `decide` works on sealed fields and tokens; [`RegisterPatient`] and [`CorrectPatient`] hold plaintext, which is sealed before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,10 +14,13 @@ use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
 
 pub mod claims;
+mod sealing;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use claims::{Claims, refuse_duplicates, unique};
+pub use sealing::{Change, CorrectPatient, RegisterPatient};
 
 /// What the write side needs to know of a patient.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,6 +67,8 @@ impl State {
 }
 
 impl Evolve for State {
+    const REMEMBERED: bool = true;
+
     fn evolve(self, event: &Event) -> Self {
         let Event::Patient(event) = event else { return self };
         match (self, event) {
@@ -188,7 +193,8 @@ fn register(state: &State, claims: &Claims, command: Register, context: &Context
 /// At most 20 departments, each 1 to 64 characters of `[a-z0-9-]`: names of places, never of people.
 pub(crate) fn check_departments(departments: &[String]) -> Result<(), Rejection> {
     let fits = |name: &String| {
-        (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        (1..=64).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if departments.len() <= 20 && departments.iter().all(fits) { Ok(()) } else { Err(Rejection::BadDepartment) }
 }
@@ -218,7 +224,7 @@ fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) 
 
 /// The tokens that stay true when the given fields change: those made of other fields.
 ///
-/// The mark of name and birth date is made from the tokens of both ([`master_data`]), so that changing
+/// The mark of name and birth date is made from the tokens of both, so that changing
 /// one of the two needs no look at the other.
 #[must_use]
 pub fn carried_over(tokens: &BTreeSet<Token>, changing: &BTreeSet<Field>) -> BTreeSet<Token> {

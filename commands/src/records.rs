@@ -8,8 +8,11 @@ use wardbook_events::{Ciphertext, Event, PatientId, RecordId, UserId};
 use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
 
+mod sealing;
 #[cfg(test)]
 mod tests;
+
+pub use sealing::AddRecord;
 
 /// What the write side needs to know of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,9 @@ impl State {
     /// [`Rejection::NotFound`] also if it is in somebody else's chart.
     pub fn of(&self, patient: PatientId) -> Result<&Record, Rejection> {
         match self {
-            Self::Open(record) | Self::Signed(record) | Self::Retracted(record) if record.patient == patient => Ok(record),
+            Self::Open(record) | Self::Signed(record) | Self::Retracted(record) if record.patient == patient => {
+                Ok(record)
+            }
             _ => Err(Rejection::NotFound),
         }
     }

@@ -11,7 +11,9 @@ pub enum Rejection {
     #[error("this id is taken already: send the request again with a new one")]
     AlreadyExists,
     /// Another patient has the same SSN, MRN, or name and birth date. Says neither which of them nor whose.
-    #[error("a patient with the same identifying details may be registered already: search, or confirm that this is another person")]
+    #[error(
+        "a patient with the same identifying details may be registered already: search, or confirm that this is another person"
+    )]
     Duplicate,
     /// A birth or death date has not come yet anywhere on Earth.
     #[error("a date of birth or death must not be in the future")]

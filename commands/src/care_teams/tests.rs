@@ -30,8 +30,12 @@ fn a_member_joins_once() {
 
 #[test]
 fn a_members_function_and_end_can_change() {
-    given(&[assigned(Function::Nursing, None)]).when(assign(Function::Consulting, None)).then([assigned(Function::Consulting, None)]);
-    given(&[assigned(Function::Nursing, None)]).when(assign(Function::Nursing, LATER)).then([assigned(Function::Nursing, LATER)]);
+    given(&[assigned(Function::Nursing, None)])
+        .when(assign(Function::Consulting, None))
+        .then([assigned(Function::Consulting, None)]);
+    given(&[assigned(Function::Nursing, None)])
+        .when(assign(Function::Nursing, LATER))
+        .then([assigned(Function::Nursing, LATER)]);
 }
 
 #[test]

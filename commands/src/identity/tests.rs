@@ -96,7 +96,9 @@ fn a_password_is_set_again_and_again() {
 fn roles_come_and_go_but_one_remains() {
     given(&[created(NURSE)]).when(run(Command::Grant(Role::Billing))).then([granted(Role::Billing)]);
     given(&[created(NURSE)]).when(run(Command::Grant(Role::Nurse))).then_nothing();
-    given(&[created(NURSE), granted(Role::Billing)]).when(run(Command::Revoke(Role::Nurse))).then([revoked(Role::Nurse)]);
+    given(&[created(NURSE), granted(Role::Billing)])
+        .when(run(Command::Revoke(Role::Nurse)))
+        .then([revoked(Role::Nurse)]);
     given(&[created(NURSE)]).when(run(Command::Revoke(Role::Billing))).then_nothing();
     given(&[created(NURSE)]).when(run(Command::Revoke(Role::Nurse))).rejected(Rejection::NoRole);
 }
@@ -128,7 +130,9 @@ fn failed_logins_are_told() {
 #[test]
 fn a_session_ends_once() {
     given(&[created(NURSE), logged_in(1, TONIGHT)]).when(run(Command::LogOut(session(1)))).then([logged_out(1)]);
-    given(&[created(NURSE), logged_in(1, TONIGHT), logged_out(1)]).when(run(Command::LogOut(session(1)))).then_nothing();
+    given(&[created(NURSE), logged_in(1, TONIGHT), logged_out(1)])
+        .when(run(Command::LogOut(session(1))))
+        .then_nothing();
     given(&[created(NURSE), logged_in(1, TONIGHT), disabled()]).when(run(Command::LogOut(session(1)))).then_nothing();
     given(&[created(NURSE)]).when(run(Command::LogOut(session(1)))).then_nothing();
 }

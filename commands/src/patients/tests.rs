@@ -54,7 +54,11 @@ fn held(token: Token, by: &[u128]) -> Claims {
 fn register(state: &State, claims: &Claims, command: Register) -> Result<Vec<Event>, Rejection> {
     decide(state, claims, Command::Register(command), &context())
 }
-fn correct(changes: &[(Field, Option<&str>)], tokens: &[Token], claims: &Claims) -> impl FnOnce(&State) -> Result<Vec<Event>, Rejection> {
+fn correct(
+    changes: &[(Field, Option<&str>)],
+    tokens: &[Token],
+    claims: &Claims,
+) -> impl FnOnce(&State) -> Result<Vec<Event>, Rejection> {
     let command = Correct {
         patient: patient(1),
         changes: changes.iter().map(|(field, new)| (*field, new.map(sealed))).collect(),
@@ -64,7 +68,11 @@ fn correct(changes: &[(Field, Option<&str>)], tokens: &[Token], claims: &Claims)
     move |state| decide(state, claims, Command::Correct(command), &context())
 }
 fn corrected(changes: &[(Field, Option<&str>, Option<&str>)], tokens: &[Token]) -> Event {
-    let changes = changes.iter().map(|(field, old, new)| FieldChange { field: *field, old: old.map(sealed), new: new.map(sealed) });
+    let changes = changes.iter().map(|(field, old, new)| FieldChange {
+        field: *field,
+        old: old.map(sealed),
+        new: new.map(sealed),
+    });
     PatientCorrected { patient: patient(1), changes: changes.collect(), tokens: tokens.to_vec() }.into()
 }
 
@@ -72,16 +80,24 @@ fn corrected(changes: &[(Field, Option<&str>, Option<&str>)], tokens: &[Token]) 
 fn registering_claims_every_unique_token() {
     let family = token(TokenKind::FamilyName, "f");
     let all = [ssn("s"), family, mark("m")];
-    given(&[])
-        .when(|state| register(state, &Claims::new(), registration(1, &all)))
-        .then([registered(1, &all), claimed(1, ssn("s")), claimed(1, mark("m"))]);
+    given(&[]).when(|state| register(state, &Claims::new(), registration(1, &all))).then([
+        registered(1, &all),
+        claimed(1, ssn("s")),
+        claimed(1, mark("m")),
+    ]);
 }
 
 #[test]
 fn nobody_is_registered_twice() {
-    given(&[registered(1, &[])]).when(|s| register(s, &Claims::new(), registration(1, &[]))).rejected(Rejection::AlreadyExists);
-    given(&[]).when(|s| register(s, &held(ssn("s"), &[2]), registration(1, &[ssn("s")]))).rejected(Rejection::Duplicate);
-    given(&[]).when(|s| register(s, &held(mark("m"), &[2]), registration(1, &[mark("m")]))).rejected(Rejection::Duplicate);
+    given(&[registered(1, &[])])
+        .when(|s| register(s, &Claims::new(), registration(1, &[])))
+        .rejected(Rejection::AlreadyExists);
+    given(&[])
+        .when(|s| register(s, &held(ssn("s"), &[2]), registration(1, &[ssn("s")])))
+        .rejected(Rejection::Duplicate);
+    given(&[])
+        .when(|s| register(s, &held(mark("m"), &[2]), registration(1, &[mark("m")])))
+        .rejected(Rejection::Duplicate);
 }
 
 #[test]
@@ -125,7 +141,11 @@ fn a_correction_keeps_what_was() {
 fn a_correction_moves_claims() {
     given(&[registered(1, &[ssn("s")])])
         .when(correct(&[(Field::Ssn, Some("new"))], &[ssn("t")], &held(ssn("s"), &[1])))
-        .then([corrected(&[(Field::Ssn, Some("ssn"), Some("new"))], &[ssn("t")]), released(1, ssn("s")), claimed(1, ssn("t"))]);
+        .then([
+            corrected(&[(Field::Ssn, Some("ssn"), Some("new"))], &[ssn("t")]),
+            released(1, ssn("s")),
+            claimed(1, ssn("t")),
+        ]);
     given(&[registered(1, &[ssn("s")])])
         .when(correct(&[(Field::Ssn, Some("new"))], &[ssn("t")], &held(ssn("t"), &[2])))
         .rejected(Rejection::Duplicate);
@@ -150,14 +170,17 @@ fn the_unknown_and_the_retired_take_no_changes() {
     let change = || correct(&[(Field::Name, Some("new"))], &[], const { &Claims::new() });
     given(&[]).when(change()).rejected(Rejection::NotFound);
     given(&[registered(1, &[]), merged(1, 2)]).when(change()).rejected(Rejection::Retired);
-    let flag = |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip: true }, &context());
+    let flag =
+        |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip: true }, &context());
     given(&[]).when(flag).rejected(Rejection::NotFound);
     given(&[registered(1, &[]), merged(1, 2)]).when(flag).rejected(Rejection::Retired);
 }
 
 #[test]
 fn flags_change_once_and_name_who_asked() {
-    let flag = |vip| move |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip }, &context());
+    let flag = |vip| {
+        move |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip }, &context())
+    };
     let flagged = |vip| -> Event { PatientFlagged { patient: patient(1), vip, by: user(1) }.into() };
     given(&[registered(1, &[])]).when(flag(true)).then([flagged(true)]);
     given(&[registered(1, &[]), flagged(true)]).when(flag(true)).then_nothing();
@@ -188,10 +211,8 @@ fn a_merge_retires_one_and_tells_the_other() {
 fn a_merge_can_be_undone() {
     let (gone, other) = two(&[registered(1, &[]), merged(1, 2)], &[registered(2, &[]), absorbed(2, 1)]);
     Given(()).when(|()| unmerge((patient(1), &gone), (patient(2), &other))).then([unmerged(1, 2), parted(2, 1)]);
-    let (back, apart) = two(
-        &[registered(1, &[]), merged(1, 2), unmerged(1, 2)],
-        &[registered(2, &[]), absorbed(2, 1), parted(2, 1)],
-    );
+    let (back, apart) =
+        two(&[registered(1, &[]), merged(1, 2), unmerged(1, 2)], &[registered(2, &[]), absorbed(2, 1), parted(2, 1)]);
     assert_eq!(back, State::after(&[registered(1, &[])]));
     assert_eq!(apart, State::after(&[registered(2, &[])]));
     Given(()).when(|()| unmerge((patient(1), &back), (patient(2), &apart))).rejected(Rejection::NotMerged);
@@ -204,8 +225,14 @@ fn a_merge_can_be_undone() {
 #[test]
 fn only_tokens_of_other_fields_are_carried_over() {
     let kinds = [
-        TokenKind::Ssn, TokenKind::Mrn, TokenKind::BirthDate, TokenKind::FamilyName, TokenKind::GivenName,
-        TokenKind::FamilySound, TokenKind::GivenSound, TokenKind::NameAndBirthDate,
+        TokenKind::Ssn,
+        TokenKind::Mrn,
+        TokenKind::BirthDate,
+        TokenKind::FamilyName,
+        TokenKind::GivenName,
+        TokenKind::FamilySound,
+        TokenKind::GivenSound,
+        TokenKind::NameAndBirthDate,
     ];
     let all: BTreeSet<_> = kinds.into_iter().map(|kind| token(kind, "x")).collect();
     let left = |field| carried_over(&all, &BTreeSet::from([field])).into_iter().map(|t| t.kind).collect::<Vec<_>>();

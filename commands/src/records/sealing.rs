@@ -1,0 +1,172 @@
+//! The commands as they come, in plaintext, and how they are sealed and carried out.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use wardbook_events::records::{Addendum, RecordBody, RecordKind, Sensitivity, addendum_field, body_field, stream};
+use wardbook_events::values::Text;
+use wardbook_events::{PatientId, RecordId};
+use wardbook_policy::{Action, Permit};
+
+use super::{Command, State, decide};
+use crate::authority::Authority;
+use crate::error::CommandError;
+use crate::executor::{Commands, Desk, Done, Task};
+use crate::origin::Origin;
+use crate::patients;
+
+/// Adds a clinical entry to a chart.
+#[derive(Clone, Serialize)]
+pub struct AddRecord {
+    /// Whose chart.
+    pub patient: PatientId,
+    /// What kind.
+    pub kind: RecordKind,
+    /// Why it is specially protected, if it is.
+    pub sensitivity: Vec<Sensitivity>,
+    /// What it holds.
+    pub body: RecordBody,
+}
+
+/// Plaintext: nothing of it is printed.
+impl std::fmt::Debug for AddRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AddRecord(..)")
+    }
+}
+
+/// Loads an entry of a patient who takes changes. The chart is looked at but not locked: an entry that is added while its
+/// patient is merged stays in the retired chart, which is read together with the one that goes on.
+fn load(desk: &mut Desk<'_>, patient: PatientId, record: RecordId) -> Result<Arc<State>, CommandError> {
+    desk.load::<patients::State>(&wardbook_events::patients::stream(patient))?.active()?;
+    desk.load(&stream(record))
+}
+
+impl Commands {
+    /// Adds an entry under the id [`crate::Ids::record`] of the origin. Permit: `AddRecord` for that very entry, then the
+    /// user is its author; or `Import`, then it has none here.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn add_record(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        command: AddRecord,
+    ) -> Result<Done<RecordId>, CommandError> {
+        let allows = |action| matches!(action, Action::AddRecord | Action::Import);
+        let patient = command.patient;
+        let record = origin.ids(permit.tenant()).record();
+        let context = Authority::new(permit, origin, allows)?.about_new_record(patient, record)?.context();
+        let author = if permit.action() == Action::Import { None } else { context.user };
+        let bytes = origin.known_by("add-record", &command)?;
+        self.run(Task::new(context, origin, stream(record), bytes, record), move |desk| {
+            let state = load(desk, patient, record)?;
+            let AddRecord { kind, sensitivity, body, .. } = &command;
+            let field = body_field(sensitivity);
+            let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, body)?;
+            let (kind, sensitivity, year) = (*kind, sensitivity.clone(), body.year());
+            let add = Command::Add { patient, record, kind, sensitivity, year, author, body: sealed.into_ciphertext() };
+            Ok(decide(&state, add, &context)?)
+        })
+        .await
+    }
+
+    /// Changes an unsigned entry. Permit: `AmendRecord` for it. `expected` is the entry's version that the caller has seen.
+    ///
+    /// # Errors
+    /// [`CommandError::WrongVersion`] among others.
+    pub async fn amend_record(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        (patient, record): (PatientId, RecordId),
+        expected: Option<u64>,
+        body: RecordBody,
+    ) -> Result<Done<()>, CommandError> {
+        let context = Authority::new(permit, origin, |action| action == Action::AmendRecord)?
+            .about_record(patient, record)?
+            .context();
+        let bytes = origin.known_by("amend-record", &(patient, record, expected, &body))?;
+        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
+        self.run(task, move |desk| {
+            let state = load(desk, patient, record)?;
+            let field = body_field(&state.of(patient)?.sensitivity);
+            let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, &body)?;
+            let amend = Command::Amend { patient, record, year: body.year(), body: sealed.into_ciphertext() };
+            Ok(decide(&state, amend, &context)?)
+        })
+        .await
+    }
+
+    /// Signs a note for good. Permit: `SignRecord` for it, held by its author. With `expected` the author signs what was seen.
+    ///
+    /// # Errors
+    /// [`CommandError::WrongVersion`] among others.
+    pub async fn sign_record(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        (patient, record): (PatientId, RecordId),
+        expected: Option<u64>,
+    ) -> Result<Done<()>, CommandError> {
+        let context = Authority::new(permit, origin, |action| action == Action::SignRecord)?
+            .about_record(patient, record)?
+            .context();
+        let bytes = origin.known_by("sign-record", &(patient, record, expected))?;
+        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
+        self.run(task, move |desk| {
+            Ok(decide(&*load(desk, patient, record)?, Command::Sign { patient, record }, &context)?)
+        })
+        .await
+    }
+
+    /// Adds text to a signed note. Permit: `AddAddendum` for it.
+    ///
+    /// # Errors
+    /// [`CommandError::WrongVersion`] among others.
+    pub async fn add_addendum(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        (patient, record): (PatientId, RecordId),
+        expected: Option<u64>,
+        text: Text,
+    ) -> Result<Done<()>, CommandError> {
+        let context = Authority::new(permit, origin, |action| action == Action::AddAddendum)?
+            .about_record(patient, record)?
+            .context();
+        let bytes = origin.known_by("add-addendum", &(patient, record, expected, &text))?;
+        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
+        let addendum = Addendum { text };
+        self.run(task, move |desk| {
+            let state = load(desk, patient, record)?;
+            let field = addendum_field(&state.of(patient)?.sensitivity);
+            let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, &addendum)?;
+            Ok(decide(&state, Command::AddAddendum { patient, record, text: sealed.into_ciphertext() }, &context)?)
+        })
+        .await
+    }
+
+    /// Says that an entry is wrong. Permit: `RetractRecord` for it.
+    ///
+    /// # Errors
+    /// [`CommandError::WrongVersion`] among others.
+    pub async fn retract_record(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        (patient, record): (PatientId, RecordId),
+        expected: Option<u64>,
+    ) -> Result<Done<()>, CommandError> {
+        let context = Authority::new(permit, origin, |action| action == Action::RetractRecord)?
+            .about_record(patient, record)?
+            .context();
+        let bytes = origin.known_by("retract-record", &(patient, record, expected))?;
+        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
+        self.run(task, move |desk| {
+            Ok(decide(&*load(desk, patient, record)?, Command::Retract { patient, record }, &context)?)
+        })
+        .await
+    }
+}
