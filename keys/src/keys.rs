@@ -1,6 +1,6 @@
-//! The handle: makes, finds and destroys keys.
+//! The handle: finds, rotates and destroys keys. Making them is in `making.rs`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use wardbook_events::{PatientId, TenantId};
 
 use crate::cache::{Cache, CacheLimits, Clock, MonotonicClock};
 use crate::error::{KeyError, StoreError};
+use crate::making::Wanted;
 use crate::ring::{PatientRing, TenantRing};
 use crate::root::{RootKey, RootKeyProvider};
 use crate::store::Store;
@@ -48,13 +49,15 @@ impl fmt::Debug for KeysConfig {
 /// A cheap handle to all keys. Calls block for a query when a key is not cached, and for a durable write (some 10-20 ms)
 /// when one is made or destroyed: from async code, make and destroy within `spawn_blocking`.
 #[derive(Clone)]
-pub struct Keys(Arc<Inner>);
+pub struct Keys(pub(crate) Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     root: Box<dyn RootKeyProvider>,
     clock: Box<dyn Clock>,
     /// Also orders loading into the cache against destroying: whoever inserts or removes a cached key holds this.
-    store: Mutex<Store>,
+    pub(crate) store: Mutex<Store>,
+    /// Keys that somebody waits for.
+    pub(crate) wanted: Wanted,
     tenants: RwLock<HashMap<TenantId, Arc<TenantRing>>>,
     patients: Cache,
 }
@@ -83,38 +86,10 @@ impl Keys {
             root: config.root,
             clock: config.clock,
             store: Mutex::new(store),
+            wanted: Wanted::default(),
             tenants: RwLock::default(),
             patients: Cache::new(config.cache),
         }))
-    }
-
-    /// Makes a patient's key if there is none yet. On return it is durable.
-    ///
-    /// # Errors
-    /// If the patient's key was destroyed (it is never made anew), or the store fails.
-    pub fn create_patient_key(&self, tenant: TenantId, patient: PatientId) -> Result<(), KeyError> {
-        self.create_patient_keys(tenant, &[patient])
-    }
-
-    /// Makes the keys of many patients in one durable write, all or none; those that exist are left alone.
-    ///
-    /// # Errors
-    /// If one of the patients' keys was destroyed, or the store fails.
-    pub fn create_patient_keys(&self, tenant: TenantId, patients: &[PatientId]) -> Result<(), KeyError> {
-        let ring = self.tenant_or_new(tenant)?;
-        let mut store = self.0.store.lock();
-        let mut made = Vec::new();
-        for patient in patients.iter().copied().collect::<HashSet<_>>() {
-            match store.patient_keys(tenant, patient)?.last() {
-                Some(key) if key.is_destroyed() => return Err(KeyError::Destroyed { patient }),
-                Some(_) => {}
-                None => made.push((patient, ring.create_patient_key(patient, 1)?)),
-            }
-        }
-        if !made.is_empty() {
-            store.add_patient_keys(tenant, &made)?;
-        }
-        Ok(())
     }
 
     /// Makes a new version of a patient's key; what was sealed under older ones still opens.
@@ -131,7 +106,7 @@ impl Keys {
         }
         let version = newest.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
         let wrapped = ring.create_patient_key(patient, version)?;
-        store.add_patient_keys(tenant, &[(patient, wrapped)])?;
+        store.add_patient_keys(&[(tenant, patient, wrapped)])?;
         self.0.patients.remove((tenant, patient));
         Ok(version)
     }

@@ -13,6 +13,7 @@ mod cache;
 mod envelope;
 mod error;
 mod keys;
+mod making;
 mod material;
 mod open;
 mod ring;

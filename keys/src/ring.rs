@@ -154,6 +154,10 @@ impl TenantRing {
         })
     }
 
+    pub const fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     fn newest(&self) -> Result<&TenantKey, StoreError> {
         self.keys.last().ok_or(StoreError::Damaged { what: "an organisation's key" })
     }

@@ -91,7 +91,11 @@ impl Store {
         let needed: Option<String> =
             store.connection.query_row("SELECT root_key FROM store", [], |row| row.get(0)).optional()?;
         match needed {
-            Some(needed) if needed == root_key => Ok(store),
+            Some(needed) if needed == root_key => {
+                // A crash between destroying and wiping left the old page there; recovery is behind us now.
+                store.wipe_journal().map_err(StoreError::Wipe)?;
+                Ok(store)
+            }
             Some(needed) => Err(StoreError::WrongRootKey { needed, given: root_key.to_owned() }),
             None => Err(StoreError::Damaged { what: "the name of its root key" }),
         }
@@ -164,13 +168,13 @@ impl Store {
     }
 
     /// Adds patients' keys, all or none.
-    pub fn add_patient_keys(&mut self, tenant: TenantId, keys: &[(PatientId, Wrapped)]) -> Result<(), StoreError> {
+    pub fn add_patient_keys(&mut self, keys: &[(TenantId, PatientId, Wrapped)]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO patient_keys (tenant, patient, version, tenant_version, wrapped) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
-            for (patient, key) in keys {
+            for (tenant, patient, key) in keys {
                 insert.execute(params![tenant.bytes(), patient.bytes(), key.version, key.under, key.bytes])?;
             }
         }

@@ -274,52 +274,83 @@ fn a_destroyed_key_is_gone_for_ever() {
     assert!(matches!(open_at(dir.path()).unwrap().destroy_patient_key(tenant(1), patient(9)), Err(KeyError::UnknownKey { .. })));
 }
 
-/// Looks for every piece of sixteen bytes of the wrapped keys in every file beside the store.
+/// Whether sixteen bytes of one of these wrapped keys stand in any file of the directory, in clear or cut anywhere.
+fn trace_of(wrapped: &[Vec<u8>], dir: &Path) -> bool {
+    let files: Vec<_> = fs::read_dir(dir).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+    assert_eq!(files.len(), 3, "store, its journal, root key");
+    let pieces: std::collections::HashSet<&[u8]> = wrapped.iter().flat_map(|key| key.chunks_exact(16)).collect();
+    files.iter().any(|file| file.windows(16).any(|window| pieces.contains(window)))
+}
+
 #[test]
 fn the_files_hold_no_trace_of_a_destroyed_key() {
     let dir = tempfile::tempdir().unwrap();
     let keys = open_at(dir.path()).unwrap();
-    // Enough for several levels of pages, in no order of their ids, each with two versions.
-    let id = |n: u16| PatientId::from_bytes(*digest(n).first_chunk().unwrap());
-    let patients: Vec<_> = (0..300u16).map(id).collect();
+    // Enough for several levels of pages, in no order of their ids, some with two versions.
+    let patients: Vec<_> = (0..200).map(|n| PatientId::from_bytes(*digest(n).first_chunk().unwrap())).collect();
     for few in patients.chunks(50) {
         keys.create_patient_keys(tenant(1), few).unwrap();
     }
-    for patient in &patients[..40] {
+    for patient in &patients[..5] {
         keys.rotate_patient_key(tenant(1), *patient).unwrap();
     }
-    let wrapped: Vec<Vec<Vec<u8>>> =
-        patients.iter().map(|patient| keys.stored(tenant(1), *patient)).collect();
-    let found = |wrapped: &[Vec<u8>]| {
-        let files: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
-        assert_eq!(files.len(), 3, "store, its journal, root key");
-        wrapped.iter().flat_map(|key| key.chunks_exact(16)).any(|piece| {
-            files.iter().any(|file| memmem(file, piece))
-        })
-    };
-    for n in [0usize, 1, 17, 39, 40, 150, 299] {
-        assert!(found(&wrapped[n]), "the living key {n} is there");
-        keys.destroy_patient_key(tenant(1), patients[n]).unwrap();
-        assert!(!found(&wrapped[n]), "a trace of {n} is left");
-    }
-    assert!(found(&wrapped[2]), "the others are untouched");
-    for n in (0..300).filter(|n| n % 3 != 0) {
-        keys.destroy_patient_key(tenant(1), patients[n]).unwrap();
+    let wrapped: Vec<_> = patients.iter().map(|patient| keys.stored(tenant(1), *patient)).collect();
+    let destroyed: Vec<usize> = [0, 4].into_iter().chain((5..200).step_by(13)).chain([199]).collect();
+    for n in &destroyed {
+        assert!(trace_of(&wrapped[*n], dir.path()), "the living key {n} is there");
+        keys.destroy_patient_key(tenant(1), patients[*n]).unwrap();
+        assert!(!trace_of(&wrapped[*n], dir.path()), "a trace of {n} is left");
     }
     drop(keys);
-    let gone: Vec<_> = (0..300).filter(|n| n % 3 != 0).flat_map(|n| wrapped[n].clone()).collect();
-    assert!(!found(&gone));
+    let gone: Vec<_> = destroyed.iter().flat_map(|n| wrapped[*n].clone()).collect();
+    assert!(!trace_of(&gone, dir.path()));
     let keys = open_at(dir.path()).unwrap();
     assert!(keys.has_key(tenant(1), patients[3]).unwrap() && !keys.has_key(tenant(1), patients[4]).unwrap());
+}
+
+#[test]
+fn a_crash_before_the_journal_was_wiped_is_made_good_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = open_at(dir.path()).unwrap();
+    keys.create_patient_key(tenant(1), patient(1)).unwrap();
+    let wrapped = keys.stored(tenant(1), patient(1));
+    drop(keys);
+    // What `destroy_patient_keys` does, as far as its commit.
+    let other = rusqlite::Connection::open(dir.path().join("keys.db")).unwrap();
+    other.execute_batch("PRAGMA journal_mode = PERSIST; UPDATE patient_keys SET wrapped = zeroblob(length(wrapped));").unwrap();
+    drop(other);
+    assert!(trace_of(&wrapped, dir.path()), "SQLite itself leaves the old page in its journal");
+    let keys = open_at(dir.path()).unwrap();
+    assert!(!trace_of(&wrapped, dir.path()));
+    assert!(matches!(keys.patient(tenant(1), patient(1)), Err(KeyError::Destroyed { .. })));
+}
+
+#[test]
+fn a_load_that_races_with_a_destruction_never_brings_the_key_back() {
+    let keys = keys_with_patient();
+    let sealed = seal(&keys, "Ada");
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..2000 {
+                    keys.forget_cached();
+                    if keys.unseal(&sealed).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        keys.destroy_patient_key(tenant(1), patient(1)).unwrap();
+        assert!(matches!(keys.unseal(&sealed), Err(OpenError::Destroyed { .. })));
+    });
+    assert_eq!(keys.cached(), 0);
+    assert!(matches!(keys.unseal(&sealed), Err(OpenError::Destroyed { .. })));
 }
 
 fn digest(n: u16) -> [u8; 32] {
     use sha2::Digest;
     sha2::Sha256::digest(n.to_be_bytes()).into()
-}
-
-fn memmem(hay: &[u8], needle: &[u8]) -> bool {
-    hay.windows(needle.len()).any(|window| window == needle)
 }
 
 struct TestClock(AtomicU64);
