@@ -4,10 +4,7 @@
 //! → one derived key for each field group and class. PHI is sealed with AES-256-SIV (RFC 5297), bound to organisation,
 //! patient, stream, field and key version, so that a sealed value opens only where it was sealed.
 //! Destroying a patient's key erases the person from ledger, views and backups (crypto-shredding).
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod cache;
 mod envelope;

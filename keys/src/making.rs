@@ -73,7 +73,8 @@ fn fulfil(store: &mut Store, wishes: &[Wish]) -> Result<(), KeyError> {
         if stored.is_empty() && seen.insert((tenant.tenant(), *patient)) {
             new.push((tenant.tenant(), *patient, tenant.create_patient_key(*patient, 1)?));
         }
-        outcomes.push((made, if stored.last().is_some_and(Wrapped::is_destroyed) { Made::Destroyed } else { Made::There }));
+        outcomes
+            .push((made, if stored.last().is_some_and(Wrapped::is_destroyed) { Made::Destroyed } else { Made::There }));
     }
     if !new.is_empty() {
         store.add_patient_keys(&new)?;

@@ -56,9 +56,7 @@ impl<const N: usize> fmt::Debug for Secret<N> {
 pub fn derive(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Secret<64> {
     let mut key = Secret::zero();
     #[expect(clippy::expect_used, reason = "64 bytes is below HKDF's limit of 255 blocks of 32")]
-    Hkdf::<Sha256>::new(Some(salt), secret)
-        .expand_multi_info(info, key.bytes_mut())
-        .expect("64 bytes can be derived");
+    Hkdf::<Sha256>::new(Some(salt), secret).expand_multi_info(info, key.bytes_mut()).expect("64 bytes can be derived");
     key
 }
 

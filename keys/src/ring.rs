@@ -60,7 +60,9 @@ impl PatientKey {
         let (key, salts) = self.secret.bytes().split_at(KEY);
         let salt = salts.chunks_exact(KEY).nth(group).filter(|salt| salt.iter().any(|byte| *byte != 0))?;
         let slot = self.fields.get(group * CLASSES + class)?;
-        Some(slot.get_or_init(|| SivKey::new(derive(key, salt, &[b"wardbook 2026 seals fields of class ", class_name]))))
+        Some(
+            slot.get_or_init(|| SivKey::new(derive(key, salt, &[b"wardbook 2026 seals fields of class ", class_name]))),
+        )
     }
 }
 

@@ -33,7 +33,13 @@ impl Keys {
     ///
     /// # Errors
     /// If the key store fails.
-    pub fn seal_secret(&self, tenant: TenantId, stream: &str, purpose: &str, secret: &[u8]) -> Result<Ciphertext, SecretError> {
+    pub fn seal_secret(
+        &self,
+        tenant: TenantId,
+        stream: &str,
+        purpose: &str,
+        secret: &[u8],
+    ) -> Result<Ciphertext, SecretError> {
         let ring = self.tenant_or_new(tenant)?;
         let (version, key) = ring.secrets()?;
         let mut text = Plaintext::new();

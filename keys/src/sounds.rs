@@ -52,9 +52,14 @@ mod tests {
 
     #[test]
     fn names_that_sound_alike_share_a_code() {
-        for (one, other) in
-            [("Smith", "Schmidt"), ("Meyer", "Maier"), ("Catherine", "Kathryn"), ("Łukasz", "Lukas"), ("Strauß", "Strauss"), ("O'Brien", "Obrien")]
-        {
+        for (one, other) in [
+            ("Smith", "Schmidt"),
+            ("Meyer", "Maier"),
+            ("Catherine", "Kathryn"),
+            ("Łukasz", "Lukas"),
+            ("Strauß", "Strauss"),
+            ("O'Brien", "Obrien"),
+        ] {
             assert!(sounds_alike(one, other), "{one} {other}");
         }
         assert!(!sounds_alike("Smith", "Jones"));

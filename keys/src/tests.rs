@@ -11,7 +11,9 @@ use wardbook_events::values::{BirthDate, Gender, Mrn, PersonName, Ssn};
 use wardbook_events::{Ciphertext, Field, PatientId, Sealed, TenantId, TokenKind};
 
 use crate::store::Store;
-use crate::{CacheLimits, Clock, KeyError, Keys, KeysConfig, OpenError, RootKey, SealError, SearchTerms, SecretError, StoreError};
+use crate::{
+    CacheLimits, Clock, KeyError, Keys, KeysConfig, OpenError, RootKey, SealError, SearchTerms, SecretError, StoreError,
+};
 
 fn tenant(byte: u8) -> TenantId {
     TenantId::from_bytes([byte; 16])
@@ -99,7 +101,8 @@ fn every_flipped_bit_of_a_ciphertext_is_refused() {
         let mut flipped = text.to_vec();
         flipped[bit / 8] ^= 1 << (bit % 8);
         let Ok(flipped) = String::from_utf8(flipped) else { continue };
-        let flipped: Sealed<String> = Sealed::new(tenant(1), patient(1), STREAM.into(), Field::Name, Ciphertext::new(flipped));
+        let flipped: Sealed<String> =
+            Sealed::new(tenant(1), patient(1), STREAM.into(), Field::Name, Ciphertext::new(flipped));
         assert!(keys.unseal(&flipped).is_err(), "bit {bit}");
     }
 }
@@ -110,8 +113,11 @@ fn a_stored_value_of_the_first_form_has_one_spelling() {
     let sealed = seal(&keys, "Ada");
     let text = sealed.ciphertext().as_str().to_owned();
     assert!(text.starts_with("1.1."), "{text}");
-    for spelling in [text.replacen("1.1.", "1.+1.", 1), text.replacen("1.1.", "1.01.", 1), format!("{text}="), format!(" {text}")] {
-        let other: Sealed<String> = Sealed::new(tenant(1), patient(1), STREAM.into(), Field::Name, Ciphertext::new(spelling));
+    for spelling in
+        [text.replacen("1.1.", "1.+1.", 1), text.replacen("1.1.", "1.01.", 1), format!("{text}="), format!(" {text}")]
+    {
+        let other: Sealed<String> =
+            Sealed::new(tenant(1), patient(1), STREAM.into(), Field::Name, Ciphertext::new(spelling));
         assert!(matches!(keys.unseal(&other), Err(OpenError::UnknownForm)));
     }
 }
@@ -129,7 +135,8 @@ fn short_values_do_not_differ_in_length_and_equal_values_not_in_being_equal() {
 fn a_value_of_another_type_is_told_without_its_content() {
     let keys = keys_with_patient();
     let sealed = seal(&keys, "Ada Lovelace");
-    let as_number: Sealed<u64> = Sealed::new(tenant(1), patient(1), STREAM.into(), Field::Name, sealed.into_ciphertext());
+    let as_number: Sealed<u64> =
+        Sealed::new(tenant(1), patient(1), STREAM.into(), Field::Name, sealed.into_ciphertext());
     let error = keys.unseal(&as_number).unwrap_err();
     assert!(matches!(error, OpenError::WrongType));
     assert!(!format!("{error} {error:?}").contains("Ada"));
@@ -204,7 +211,8 @@ fn another_root_key_is_told_plainly() {
 #[test]
 fn another_file_is_no_key_store() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("keys.db"), "a text file that is longer than the header of a database".repeat(20)).unwrap();
+    fs::write(dir.path().join("keys.db"), "a text file that is longer than the header of a database".repeat(20))
+        .unwrap();
     assert!(matches!(open_at(dir.path()), Err(StoreError::NotAKeyStore)));
     fs::remove_file(dir.path().join("keys.db")).unwrap();
     let other = rusqlite::Connection::open(dir.path().join("keys.db")).unwrap();
@@ -271,7 +279,10 @@ fn a_destroyed_key_is_gone_for_ever() {
     check(&keys);
     drop(keys);
     check(&open_at(dir.path()).unwrap());
-    assert!(matches!(open_at(dir.path()).unwrap().destroy_patient_key(tenant(1), patient(9)), Err(KeyError::UnknownKey { .. })));
+    assert!(matches!(
+        open_at(dir.path()).unwrap().destroy_patient_key(tenant(1), patient(9)),
+        Err(KeyError::UnknownKey { .. })
+    ));
 }
 
 /// Whether sixteen bytes of one of these wrapped keys stand in any file of the directory, in clear or cut anywhere.
@@ -317,7 +328,9 @@ fn a_crash_before_the_journal_was_wiped_is_made_good_at_the_next_start() {
     drop(keys);
     // What `destroy_patient_keys` does, as far as its commit.
     let other = rusqlite::Connection::open(dir.path().join("keys.db")).unwrap();
-    other.execute_batch("PRAGMA journal_mode = PERSIST; UPDATE patient_keys SET wrapped = zeroblob(length(wrapped));").unwrap();
+    other
+        .execute_batch("PRAGMA journal_mode = PERSIST; UPDATE patient_keys SET wrapped = zeroblob(length(wrapped));")
+        .unwrap();
     drop(other);
     assert!(trace_of(&wrapped, dir.path()), "SQLite itself leaves the old page in its journal");
     let keys = open_at(dir.path()).unwrap();
@@ -402,7 +415,10 @@ fn names_are_found_as_written_and_as_heard() {
     assert!(!finds(&keys, "", false, &patient));
     assert!(!finds(&keys, "miller ana", false, &patient));
     assert!(finds(&keys, "miller ana", true, &patient));
-    assert!(finds(&keys, "schmidt", true, &name("Smith", &["Jo"])) && finds(&keys, "smith", true, &name("Schmidt", &["Jo"])));
+    assert!(
+        finds(&keys, "schmidt", true, &name("Smith", &["Jo"]))
+            && finds(&keys, "smith", true, &name("Schmidt", &["Jo"]))
+    );
 }
 
 #[test]
@@ -427,7 +443,8 @@ fn a_patient_has_a_token_of_every_kind_and_equal_facts_have_equal_tokens() {
     assert_eq!(one, tokens(&name("MULLER", &["anna"]), "123456789", "MRN-AB"));
     let kinds: std::collections::BTreeSet<_> = one.iter().map(|token| token.kind).collect();
     assert_eq!(kinds.len(), 8);
-    let terms = SearchTerms { ssn: Some(Ssn::new("123 45 6789").unwrap()), birth_date: Some(date), ..SearchTerms::default() };
+    let terms =
+        SearchTerms { ssn: Some(Ssn::new("123 45 6789").unwrap()), birth_date: Some(date), ..SearchTerms::default() };
     let wanted = keys.search_tokens(tenant(1), &terms).unwrap();
     assert!(wanted.len() == 2 && wanted.iter().all(|any| one.contains(&any.0[0])));
 }
@@ -438,7 +455,9 @@ fn a_secret_opens_only_where_it_was_sealed() {
     let sealed = keys.seal_secret(tenant(1), "identity-1", "password-hash", b"phc").unwrap();
     keys.seal_secret(tenant(2), "identity-1", "password-hash", b"other").unwrap();
     assert_eq!(keys.open_secret(tenant(1), "identity-1", "password-hash", &sealed).unwrap().as_slice(), b"phc");
-    for (t, stream, purpose) in [(2, "identity-1", "password-hash"), (1, "identity-2", "password-hash"), (1, "identity-1", "totp")] {
+    for (t, stream, purpose) in
+        [(2, "identity-1", "password-hash"), (1, "identity-2", "password-hash"), (1, "identity-1", "totp")]
+    {
         let refused = keys.open_secret(tenant(t), stream, purpose, &sealed);
         assert!(matches!(refused, Err(SecretError::NotAuthentic)));
     }

@@ -118,7 +118,10 @@ fn one_event_that_names_several_patients_serves_a_permit_for_each() {
     let receipt = house.receipt(event(1), &[ADA, BEN]);
     for patient in [ADA, BEN] {
         let permit = house.permit(patient, None, &[Group::Demographics], event(1));
-        assert_eq!(house.keys.open(&permit, &receipt, &house.seal(TENANT, patient, CHART, Field::Name)).unwrap(), "plain");
+        assert_eq!(
+            house.keys.open(&permit, &receipt, &house.seal(TENANT, patient, CHART, Field::Name)).unwrap(),
+            "plain"
+        );
     }
 }
 
@@ -158,5 +161,7 @@ fn who_is_forgotten_stays_forgotten_with_permit_and_receipt() {
     house.keys.destroy_patient_key(TENANT, ADA).unwrap();
     let permit = house.permit(ADA, None, &[Group::Demographics], event(1));
     let receipt = house.receipt(event(1), &[ADA]);
-    assert!(matches!(house.keys.open(&permit, &receipt, &name), Err(OpenError::Destroyed { patient }) if patient == ADA));
+    assert!(
+        matches!(house.keys.open(&permit, &receipt, &name), Err(OpenError::Destroyed { patient }) if patient == ADA)
+    );
 }
