@@ -12,8 +12,14 @@
 //! An entry is stored as these bytes and the 64-byte signature behind them, and never written anew from its fields.
 //!
 //! # Digest
+//! `H(context, data)` is BLAKE3 in its key-derivation mode with that context, and salt `i` is bytes `16 i .. 16 i + 16` of
+//! the extended output of `H("wardbook 2026 entry salts v1", salt)`.
 //! ```text
-//! digest = BLAKE3("wardbook 2026 ledger entry v1", header ‖ hash of each link ‖ hash of meta ‖ of client ‖ of body)
+//! meta    = H("wardbook 2026 meta section v1",   salt 0 ‖ bytes)
+//! client  = H("wardbook 2026 client section v1", salt 1 ‖ bytes)
+//! body    = H("wardbook 2026 body section v1",   salt 2 ‖ bytes)
+//! link i  = H("wardbook 2026 subject link v1",   salt 3 + i ‖ bytes of the link)
+//! digest  = H("wardbook 2026 ledger entry v1",   header ‖ link 0 ‖ link 1 ‖ ... ‖ meta ‖ client ‖ body)
 //! ```
 //! Two levels on purpose: whoever is shown the header and *some* parts can still compute the digest from the hashes
 //! of the others. So a patient's completeness bundle opens that patient's link and the meta section and withholds

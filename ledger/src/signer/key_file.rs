@@ -170,10 +170,17 @@ impl KeyFile {
             key_use: KeyUse::parse(value("use ")?)?,
             name: value("name ")?.to_owned(),
             public: parse_hex(value("public ")?)?,
-            seed: Zeroizing::new(parse_hex(value("secret ")?)?),
+            seed: parse_secret(value("secret ")?)?,
         };
         lines.next().is_none().then_some(file)
     }
+}
+
+/// Straight into memory that is wiped, without a copy on the way.
+fn parse_secret(text: &str) -> Option<Zeroizing<[u8; 32]>> {
+    let mut seed = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text, seed.as_mut()).ok()?;
+    Some(seed)
 }
 
 /// Guards against damage, not against people: whoever may write the file may write the checksum too.
