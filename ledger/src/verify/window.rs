@@ -10,10 +10,11 @@ use crate::{
     tree::{Hash, leaf_hash},
 };
 
-/// Signatures of one batch: beyond this a larger batch gains little.
-const BATCH: usize = 256;
-/// Bounds of one window; enough batches that no core waits long for another.
-const WINDOW_BATCHES: usize = 64;
+/// Signatures of one batch. Measured per entry, all of verification included: 17.0 us of processor time in batches of
+/// 256, 15.5 in 512, 14.9 in 1024; larger ones would leave a core waiting at the end of a window.
+const BATCH: usize = 1024;
+/// Bounds of one window, whichever is met first; three windows are in memory at a time.
+const WINDOW_BATCHES: usize = 16;
 const WINDOW_BYTES: usize = 16 << 20;
 
 /// Entries that are in hand at the same time.
