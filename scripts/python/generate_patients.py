@@ -197,6 +197,8 @@ def main():
     parser.add_argument("--most", type=int, default=0, metavar="K", help="keep K small resources of a type and category, no narratives")
     ask = parser.parse_args()
     ask.directory.mkdir(parents=True, exist_ok=True)
+    for left in ask.directory.glob(".part-*"):
+        shutil.rmtree(left)  # of a run that was killed
     total = collections.Counter()
     for chunk, start in enumerate(range(0, ask.patients, CHUNK), 1):
         size = min(CHUNK, ask.patients - start)
