@@ -9,6 +9,9 @@ use wardbook_ledger::{AppendError, ReadError};
 use crate::authority::UnfitPermit;
 use crate::rejection::Rejection;
 
+/// When to try again while the index is being rebuilt.
+const INDEX_REBUILD: Duration = Duration::from_secs(1);
+
 /// Why a command was not carried out. Nothing of it is in the ledger then, except after [`CommandError::Stopped`], when
 /// nobody can know until the ledger is opened again: with an idempotency key the retry finds out.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +33,7 @@ pub enum CommandError {
     /// Others were faster each time.
     #[error("too many others write to the same place: try again")]
     Contended,
-    /// The ledger's queue is full.
+    /// The ledger's queue is full, or its index is being rebuilt.
     #[error("the ledger is busy: try again in {} ms", retry_after.as_millis())]
     Busy {
         /// When to try again.
@@ -47,7 +50,7 @@ pub enum CommandError {
     UnfitPermit(#[from] UnfitPermit),
     /// Reading the ledger failed.
     #[error(transparent)]
-    Read(#[from] ReadError),
+    Read(ReadError),
     /// An event in the ledger is not one we know.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -74,6 +77,15 @@ pub enum CommandError {
 impl From<Rejection> for CommandError {
     fn from(rejection: Rejection) -> Self {
         if rejection == Rejection::NotFound { Self::NotFound } else { Self::Rejected(rejection) }
+    }
+}
+
+impl From<ReadError> for CommandError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::IndexUnavailable => Self::Busy { retry_after: INDEX_REBUILD },
+            other => Self::Read(other),
+        }
     }
 }
 

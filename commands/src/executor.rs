@@ -145,6 +145,9 @@ impl Commands {
         bytes: &[u8],
         decide: impl Fn(&mut Desk<'_>) -> Result<Vec<Event>, CommandError>,
     ) -> Result<Attempt, CommandError> {
+        if let Some(reason) = self.ledger().stopped() {
+            return Err(CommandError::Stopped { reason });
+        }
         let command = match origin.idempotency {
             Some(_) => Some(self.0.keys.command_digest(context.tenant, bytes)?),
             None => None,
