@@ -68,7 +68,7 @@ house_assign() {
       for name in physician:attending nurse:nursing; do
         function=${name#*:} name=${name%%:*}
         user=$(house_user "$name")
-        house_call "$registrar" POST "/v1/patients/$patient/care-team" "{\"user\":\"$user\",\"function\":\"$function\"}" >/dev/null
+        house_call "$registrar" PUT "/v1/patients/$patient/care-team/$user" "{\"function\":\"$function\"}" >/dev/null
       done
       echo "$patient"
     done
