@@ -38,7 +38,10 @@ pub fn draft(number: u64, salt: u64) -> Draft {
         expected: ExpectedVersion::Any,
         event_type: "access.chart_opened".parse().unwrap(),
         schema_version: 1,
-        subjects: vec![SubjectId::from_bytes(subject), SubjectId::from_bytes([7; 16])],
+        subjects: vec![
+            SubjectId::from_bytes(subject),
+            SubjectId::from_bytes([7; 16]),
+        ],
         payload: Payload {
             meta: vec![b'm'; META_BYTES],
             client: vec![b'c'; 40],
@@ -75,7 +78,10 @@ struct Measured {
 }
 
 fn measure(side: &Side, producers: u64, time: Duration) -> Measured {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
     let began = Instant::now();
     let cpu = cpu_seconds();
     let tasks: Vec<_> = (0..producers)
@@ -133,9 +139,19 @@ pub fn run(options: &Options) {
         false => Arc::new(SlowDisk { flush }),
     };
     let ledger = ledger_in(&dir, &disk);
-    let first = ledger.append_blocking(vec![draft(u64::MAX / 2, 1)]).unwrap();
-    let bytes = ledger.read(first[0].position()).unwrap().unwrap().stored().len() + 16;
-    println!("event: {bytes} bytes on disk, 5 index rows; added flush latency: {flush:?}; rounds of {time:?}: {rounds}");
+    let first = ledger
+        .append_blocking(vec![draft(u64::MAX / 2, 1)])
+        .unwrap();
+    let bytes = ledger
+        .read(first[0].position())
+        .unwrap()
+        .unwrap()
+        .stored()
+        .len()
+        + 16;
+    println!(
+        "event: {bytes} bytes on disk, 5 index rows; added flush latency: {flush:?}; rounds of {time:?}: {rounds}"
+    );
     println!(
         "{:>9} {:>12} {:>10} {:>8} {:>9} {:>9} {:>9} {:>9}",
         "producers", "side", "events/s", "share", "p50 us", "p99 us", "p99.9 us", "cpu us/ev"
@@ -167,7 +183,11 @@ pub fn run(options: &Options) {
             }
         }
         // The better of the two raw sides is the limit.
-        let limit = sides.iter().filter(|s| s.name != "ledger").map(|s| median(s.rates.clone())).fold(0.0, f64::max);
+        let limit = sides
+            .iter()
+            .filter(|s| s.name != "ledger")
+            .map(|s| median(s.rates.clone()))
+            .fold(0.0, f64::max);
         for sums in &mut sides {
             let rate = median(sums.rates.clone());
             sums.micros.sort_unstable();
@@ -175,7 +195,11 @@ pub fn run(options: &Options) {
             let cpu = median(sums.cpu.clone());
             println!(
                 "{producers:>9} {:>12} {rate:>10.0} {:>7.0}% {:>9} {:>9} {:>9} {cpu:>9.1}",
-                sums.name, rate / limit * 100.0, q[0], q[1], q[2]
+                sums.name,
+                rate / limit * 100.0,
+                q[0],
+                q[1],
+                q[2]
             );
             rows.push(json!({
                 "producers": producers, "side": sums.name, "events_per_second": rate, "share_of_raw": rate / limit,
@@ -193,7 +217,12 @@ pub fn run(options: &Options) {
 pub fn ledger_in(dir: &Path, disk: &Arc<dyn Disk>) -> Ledger {
     let config = LedgerConfig {
         disk: Arc::clone(disk),
-        ..LedgerConfig::new(&dir.join("ledger"), &dir.join("published"), &dir.join("keys"), "bench.example.org/ledger")
+        ..LedgerConfig::new(
+            &dir.join("ledger"),
+            &dir.join("published"),
+            &dir.join("keys"),
+            "bench.example.org/ledger",
+        )
     };
     Ledger::open(config, &()).unwrap()
 }

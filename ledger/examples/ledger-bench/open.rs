@@ -4,7 +4,10 @@ use std::{
     fs,
     path::Path,
     process::Command,
-    sync::{Arc, atomic::{AtomicBool, Ordering}},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -15,7 +18,10 @@ use wardbook_ledger::{
     verify::{Start, Verification},
 };
 
-use crate::{Options, append::{draft, ledger_in}};
+use crate::{
+    Options,
+    append::{draft, ledger_in},
+};
 
 pub fn run(options: &Options) {
     let dir = options.dir();
@@ -23,7 +29,16 @@ pub fn run(options: &Options) {
         return fill(&dir, events.to_str().unwrap().parse().unwrap());
     }
     let mut rows = Vec::new();
-    println!("{:>10} {:>12} {:>12} {:>12} {:>14} {:>14} {:>12}", "events", "fill ev/s", "after kill", "after close", "without index", "verify ev/s", "peak MiB");
+    println!(
+        "{:>10} {:>12} {:>12} {:>12} {:>14} {:>14} {:>12}",
+        "events",
+        "fill ev/s",
+        "after kill",
+        "after close",
+        "without index",
+        "verify ev/s",
+        "peak MiB"
+    );
     for events in options.list("events", "100000,1000000") {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
@@ -33,7 +48,10 @@ pub fn run(options: &Options) {
             .args(["open", "--dir", dir.to_str().unwrap()])
             .env("LEDGER_BENCH_FILL", events.to_string())
             .status();
-        assert!(!status.unwrap().success(), "the filling process was to kill itself");
+        assert!(
+            !status.unwrap().success(),
+            "the filling process was to kill itself"
+        );
         let fill_rate = events as f64 / began.elapsed().as_secs_f64();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let open = || {
@@ -68,7 +86,9 @@ pub fn run(options: &Options) {
         .run(reader.scan_stored(Position(0)));
         let verify = events as f64 / began.elapsed().as_secs_f64();
         let peak = peak_mib();
-        println!("{events:>10} {fill_rate:>12.0} {after_kill:>11.2}s {after_close:>11.2}s {without_index:>13.2}s {verify:>14.0} {peak:>12.0}");
+        println!(
+            "{events:>10} {fill_rate:>12.0} {after_kill:>11.2}s {after_close:>11.2}s {without_index:>13.2}s {verify:>14.0} {peak:>12.0}"
+        );
         rows.push(json!({
             "events": events, "fill_per_second": fill_rate, "open_after_kill_s": after_kill,
             "open_after_close_s": after_close, "open_without_index_s": without_index,
@@ -98,12 +118,17 @@ fn fill(dir: &Path, events: u64) {
         }
     });
     assert!(!failed.load(Ordering::Relaxed));
-    Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-9", &std::process::id().to_string()])
+        .status()
+        .unwrap();
     std::thread::park();
 }
 
 fn peak_mib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok())
+        .unwrap_or(0.0)
+        / 1024.0
 }

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use rayon::prelude::*;
 use tokio::sync::oneshot;
 
 use super::{
@@ -15,7 +14,9 @@ use super::{
     writer::{Group, Waiting},
 };
 use crate::{
-    entry::{Assigned, Draft, Entry, ExpectedVersion, SubjectLink, UnsignedEntry, encode},
+    entry::{
+        Assigned, Draft, Entry, ExpectedVersion, SignError, SubjectLink, UnsignedEntry, encode,
+    },
     heads::Heads,
     ids::{Digest, Micros, Position, StreamId, SubjectId},
     ledger::Core,
@@ -33,6 +34,8 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 const GROUP_EVENTS_MAX: usize = 4096;
 /// Heads remembered; others are read from the index.
 const HEADS_MAX: usize = 1 << 16;
+/// More threads would wait for each other more than they sign.
+const HELPERS_MAX: usize = 3;
 /// Fewer signatures than this are made faster than shared.
 const SHARED_SIGNATURES_MIN: usize = 4;
 
@@ -53,6 +56,8 @@ pub(crate) struct Sequencer {
     in_flight: VecDeque<Entry>,
     group: Group,
     groups: mpsc::SyncSender<Group>,
+    /// Threads that help to sign; none on a single core.
+    helpers: Option<rayon::ThreadPool>,
 }
 
 /// Where the log stands.
@@ -76,7 +81,13 @@ impl Sequencer {
         seed: [u8; 32],
         groups: mpsc::SyncSender<Group>,
     ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let helpers = rayon::ThreadPoolBuilder::new()
+            .num_threads(cores.saturating_sub(1).min(HELPERS_MAX))
+            .thread_name(|number| format!("ledger-sign-{number}"))
+            .build();
         Self {
+            helpers: helpers.ok().filter(|_| cores > 1),
             core,
             keys,
             next: tail.next,
@@ -372,23 +383,7 @@ impl Sequencer {
             return;
         }
         let unsigned = std::mem::take(&mut self.unsigned);
-        let keys = Arc::clone(&self.keys);
-        let sign = |(entry, last_of_append): (UnsignedEntry, bool)| {
-            let entry = entry.sign(&keys.events)?;
-            let mut rows = Vec::with_capacity(3 + entry.links().len());
-            rows_of(&entry, |row| rows.push(row));
-            Ok(Signed {
-                entry,
-                rows,
-                last_of_append,
-            })
-        };
-        let signed: Result<Vec<Signed>, crate::entry::SignError> =
-            if unsigned.len() < SHARED_SIGNATURES_MIN {
-                unsigned.into_iter().map(sign).collect()
-            } else {
-                unsigned.into_par_iter().map(sign).collect()
-            };
+        let signed = self.sign_shared(unsigned);
         let waiting = std::mem::take(&mut self.unsigned_waiting);
         match signed {
             Ok(signed) => self.add_to_group(signed, waiting),
@@ -402,6 +397,40 @@ impl Sequencer {
                 }
             }
         }
+    }
+
+    /// Signatures are most of the work, so the cores share them. The pool is the sequencer's own: callers may block all
+    /// threads of the common one while they wait for us.
+    fn sign_shared(&self, unsigned: Vec<(UnsignedEntry, bool)>) -> Result<Vec<Signed>, SignError> {
+        let keys = &*self.keys;
+        let Some(pool) = self
+            .helpers
+            .as_ref()
+            .filter(|_| unsigned.len() >= SHARED_SIGNATURES_MIN)
+        else {
+            return unsigned.into_iter().map(|one| sign(one, keys)).collect();
+        };
+        let share = unsigned.len().div_ceil(pool.current_num_threads() + 1);
+        let mut shares = Vec::new();
+        let mut unsigned = unsigned.into_iter();
+        while unsigned.len() > 0 {
+            shares.push((
+                unsigned.by_ref().take(share).collect::<Vec<_>>(),
+                Vec::new(),
+            ));
+        }
+        let work = |(from, to): &mut (Vec<(UnsignedEntry, bool)>, Vec<_>)| {
+            to.extend(from.drain(..).map(|one| sign(one, keys)));
+        };
+        if let Some((mine, others)) = shares.split_first_mut() {
+            pool.in_place_scope(|scope| {
+                for share in others {
+                    scope.spawn(move |_| work(share));
+                }
+                work(mine);
+            });
+        }
+        shares.into_iter().flat_map(|(_, signed)| signed).collect()
     }
 
     fn add_to_group(
@@ -438,6 +467,20 @@ impl Sequencer {
         self.core.index.add(position, &signed.rows);
         self.in_flight.push_back(signed.entry);
     }
+}
+
+fn sign(
+    (entry, last_of_append): (UnsignedEntry, bool),
+    keys: &LedgerKeys,
+) -> Result<Signed, SignError> {
+    let entry = entry.sign(&keys.events)?;
+    let mut rows = Vec::with_capacity(3 + entry.links().len());
+    rows_of(&entry, |row| rows.push(row));
+    Ok(Signed {
+        entry,
+        rows,
+        last_of_append,
+    })
 }
 
 /// An index that cannot answer now is a reason to come back, not to guess.

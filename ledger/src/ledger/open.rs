@@ -122,6 +122,12 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         block_full: Condvar::new(),
     });
     let ledger = start(core, &config, recovered, parts)?;
+    if ledger.checkpoint().is_none() {
+        // A new ledger, or one whose checkpoint was damaged: there is one to show from the first moment on.
+        ledger
+            .publish()
+            .map_err(|error| OpenError::Start(error.to_string()))?;
+    }
     if let Some(behind) = fell_behind {
         record_rollback(&ledger, behind, tree_before)?;
     }

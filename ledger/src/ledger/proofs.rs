@@ -4,11 +4,12 @@ use std::io;
 
 use super::Ledger;
 use crate::{
+    bundle::SubjectBundle,
     checkpoint::SignedCheckpoint,
     entry::LEAF_BYTES,
-    ids::Position,
+    ids::{Position, SubjectId},
     proof::{self, TlogProof},
-    store::{ReadError, tiles::Tree},
+    store::{Direction, ReadError, run::Key, tiles::Tree},
     tile::{TILE_WIDTH, TileKind, TilePath},
     tree::{Frontier, Hash, leaf_hash},
 };
@@ -83,6 +84,35 @@ impl Ledger {
             holds.is_ok().then_some(hashes)
         })?;
         Ok((hashes, checkpoint))
+    }
+
+    /// Everything that the newest checkpoint covers about a subject, provably complete up to its last event and
+    /// verifiable offline with nothing but the published keys.
+    ///
+    /// # Errors
+    /// [`ProveError::NoSuchPlace`] if there is no such event.
+    pub fn subject_bundle(&self, subject: &SubjectId) -> Result<SubjectBundle, ProveError> {
+        let checkpoint = self.checkpoint().ok_or(ProveError::NotPublished)?;
+        let size = checkpoint.unverified().size;
+        let key = Key::Subject(subject);
+        let mut entries = self
+            .0
+            .core
+            .entries_of(key, 1, Direction::Forward, usize::MAX)?;
+        if entries.is_empty() {
+            return Err(ProveError::NoSuchPlace);
+        }
+        entries.retain(|entry| entry.position().get() < size);
+        if entries.is_empty() {
+            return Err(ProveError::NotPublished);
+        }
+        let keys = self.keys();
+        self.proved(size, |ledger| {
+            let source = ledger.0.core.tiles.source(size);
+            let bundle =
+                SubjectBundle::build(*subject, &entries, checkpoint.clone(), &source).ok()?;
+            bundle.verify(&keys).is_ok().then_some(bundle)
+        })
     }
 
     /// The bytes of a tile: a full one, or a part of one as the newest checkpoint's tree has it or had it.

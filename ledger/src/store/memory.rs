@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::file::{Disk, DiskFile, Held, LockGuard};
 
@@ -35,6 +35,8 @@ pub struct MemoryDisk(Arc<Shared>);
 struct Shared {
     names: Mutex<Names>,
     locks: Mutex<BTreeSet<PathBuf>>,
+    /// Held for reading by every change, for writing while a power loss is imagined: it hits all files at one moment.
+    moment: RwLock<()>,
     changes: AtomicU64,
     fault: Mutex<Option<(u64, Fault)>>,
 }
@@ -90,6 +92,7 @@ impl MemoryDisk {
     /// write, each change of size and each new name may be there or not, as `coin` says.
     #[must_use]
     pub fn after_power_loss(&self, coin: &mut dyn FnMut() -> bool) -> Self {
+        let _now = self.0.moment.write();
         let names = self.0.names.lock();
         let mut kept = BTreeMap::new();
         let paths: BTreeSet<&PathBuf> = names.live.keys().chain(names.durable.keys()).collect();
@@ -212,6 +215,7 @@ impl Disk for MemoryDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        let _now = self.0.moment.read();
         let mut names = self.0.names.lock();
         if !names.live.contains_key(path) {
             self.0.change_io()?;
@@ -238,6 +242,7 @@ impl Disk for MemoryDisk {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _now = self.0.moment.read();
         self.0.change_io()?;
         let mut names = self.0.names.lock();
         let inode = names.live.remove(from);
@@ -247,12 +252,14 @@ impl Disk for MemoryDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        let _now = self.0.moment.read();
         self.0.change_io()?;
         self.0.names.lock().live.remove(path);
         Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let _now = self.0.moment.read();
         self.0.change_io()?;
         let mut names = self.0.names.lock();
         names.durable.retain(|path, _| path.parent() != Some(dir));
@@ -309,6 +316,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let _now = self.shared.moment.read();
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
         let fault = self.shared.change().err();
         let written = match fault {
@@ -326,6 +334,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        let _now = self.shared.moment.read();
         self.shared.change_io()?;
         let len = usize::try_from(len).map_err(io::Error::other)?;
         let mut content = self.inode.0.lock();
@@ -335,6 +344,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let _now = self.shared.moment.read();
         self.shared.change_io()?;
         let mut content = self.inode.0.lock();
         for change in std::mem::take(&mut content.pending) {

@@ -74,3 +74,16 @@ pub fn in_dir(dir: &Path) -> LedgerConfig {
 pub fn open(config: LedgerConfig) -> Ledger {
     Ledger::open(config, &()).unwrap()
 }
+
+/// A small source of numbers that repeats with its seed.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}

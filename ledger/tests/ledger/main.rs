@@ -6,5 +6,11 @@
     clippy::indexing_slicing
 )]
 
+mod damage;
+mod faults;
 mod helpers;
 mod life;
+mod model;
+mod power;
+mod sled_damage;
+mod subscribe;
