@@ -22,6 +22,8 @@ mod rejection;
 mod route;
 #[cfg(test)]
 mod scenario;
+#[cfg(test)]
+mod tests;
 
 pub use authority::UnfitPermit;
 pub use context::{Context, Evolve};

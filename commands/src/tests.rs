@@ -1,0 +1,10 @@
+//! Commands over a real ledger, real keys and the shipped policies.
+
+mod access;
+mod concurrency;
+mod faults;
+mod house;
+mod identity;
+mod patients;
+mod records;
+mod retries;
