@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::tx::Change;
 
 /// The header row: moves in the same batch as the rows it speaks of.
 const HEADER: [u8; 1] = [0];
+/// Positions that a view may move on without writing so.
+const IDLE_MAX: u64 = 4096;
 const HEADER_BYTES: usize = 8 + 16 + 4 + 8 + STATE_BYTES;
 
 /// Where a view stands. What is attested, and what two builds are compared by.
@@ -73,6 +75,8 @@ pub(crate) struct Generation {
     // Declared before `farewell`: the database must be closed before its files are sealed or deleted.
     db: sled::Db,
     header: Mutex<Header>,
+    /// The position that is in the store; the one in memory may be a little ahead where no row changed.
+    stored: AtomicU64,
     damage: OnceLock<String>,
     fate: Arc<AtomicU8>,
     _farewell: Farewell,
@@ -130,7 +134,9 @@ impl Generation {
         };
         let fate = Arc::new(AtomicU8::new(SEAL));
         let farewell = Farewell { path: path.to_owned(), fate: Arc::clone(&fate) };
-        Ok(Self { view, path: path.to_owned(), db, header: Mutex::new(header), damage: OnceLock::new(), fate, _farewell: farewell })
+        let stored = AtomicU64::new(header.position);
+        let (path, header) = (path.to_owned(), Mutex::new(header));
+        Ok(Self { view, path, db, header, stored, damage: OnceLock::new(), fate, _farewell: farewell })
     }
 
     pub(crate) const fn view(&self) -> &'static str {
@@ -203,6 +209,12 @@ impl Generation {
         let mut next = header.clone();
         next.position = position;
         next.last_event = last_event.unwrap_or(next.last_event);
+        // Most events concern one or two views. The others write their position now and then only: after a crash they
+        // are fed some events again which change nothing.
+        if changes.is_empty() && position.saturating_sub(self.stored.load(Ordering::Acquire)) < IDLE_MAX {
+            *header = next;
+            return Ok(());
+        }
         let mut batch = sled::Batch::default();
         for Change { key, before, now } in changes {
             if let Some(before) = &before {
@@ -220,13 +232,32 @@ impl Generation {
         }
         batch.insert(&HEADER, next.to_bytes());
         self.run(|db| db.apply_batch(batch))?;
+        self.stored.store(position, Ordering::Release);
         *header = next;
         Ok(())
     }
 
     /// Hands what is in memory to the operating system.
     pub(crate) fn flush(&self) -> Result<(), ViewError> {
+        self.store_position()?;
         self.run(|db| db.flush().map(|_| ()))
+    }
+
+    fn store_position(&self) -> Result<(), ViewError> {
+        let header = self.header.lock();
+        if header.position > self.stored.load(Ordering::Acquire) {
+            self.run(|db| db.insert(HEADER, header.to_bytes()))?;
+            self.stored.store(header.position, Ordering::Release);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if let Err(error) = self.store_position() {
+            tracing::warn!(view = self.view, %error, "the last position of a view could not be written; it is fed again");
+        }
     }
 }
 

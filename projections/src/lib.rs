@@ -29,6 +29,8 @@ mod tx;
 mod views;
 
 #[cfg(test)]
+mod area_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
