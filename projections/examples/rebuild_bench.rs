@@ -2,7 +2,14 @@
 //!
 //! The synthetic log is of mixed kind: 70% looks at charts, 20% clinical entries, the rest registrations, care teams,
 //! logins and corrections; sealed bodies of 600 characters. Events are made batch by batch, outside the measured time.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, missing_docs, reason = "a measuring tool")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a measuring tool"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +21,8 @@ use wardbook_events::identity::{self, LoggedIn, UserCreated};
 use wardbook_events::patients::{self, PatientRegistered};
 use wardbook_events::records::{self, RecordAdded, RecordKind, RecordSigned};
 use wardbook_events::{
-    Actor, Ciphertext, Client, CorrelationId, Event, EventId, Field, GroupSet, Meta, Outcome, PatientId, Purpose, RecordId,
-    Recorded, Role, SealedFields, SessionId, TenantId, Token, TokenKind, UserId,
+    Actor, Ciphertext, Client, CorrelationId, Event, EventId, Field, GroupSet, Meta, Outcome, PatientId, Purpose,
+    RecordId, Recorded, Role, SealedFields, SessionId, TenantId, Token, TokenKind, UserId,
 };
 use wardbook_projections::audit::AuditFilter;
 use wardbook_projections::{Stretch, ViewName, Views, ViewsConfig};
@@ -108,7 +115,10 @@ fn event(position: u64) -> Recorded {
             }
             _ => {
                 let grounds = Grounds { policies: vec!["care-team".into()], policy_version: "0123456789abcdef".into() };
-                (patient_stream(who), ChartOpened { patient: who, groups: GroupSet::all(), grounds, as_of: None }.into())
+                (
+                    patient_stream(who),
+                    ChartOpened { patient: who, groups: GroupSet::all(), grounds, as_of: None }.into(),
+                )
             }
         }
     };
@@ -153,7 +163,8 @@ struct Spent {
 /// CPU time of all threads of this process; the kernel counts in hundredths of a second.
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let ticks = |field: usize| stat.rsplit(')').next().unwrap().split_whitespace().nth(field).unwrap().parse::<u64>().unwrap();
+    let ticks =
+        |field: usize| stat.rsplit(')').next().unwrap().split_whitespace().nth(field).unwrap().parse::<u64>().unwrap();
     Duration::from_millis(10 * (ticks(11) + ticks(12)))
 }
 
@@ -165,7 +176,11 @@ fn measure(take: impl FnOnce()) -> Spent {
 
 fn rate(what: &str, count: u64, spent: Spent) {
     let (wall, cpu) = (spent.wall.as_secs_f64(), spent.cpu.as_secs_f64());
-    println!("{what:<34} {:>9.0}/s  {wall:>8.2} s, CPU {cpu:>6.2} s, {:>6.1} us each", count as f64 / wall, cpu * 1e6 / count as f64);
+    println!(
+        "{what:<34} {:>9.0}/s  {wall:>8.2} s, CPU {cpu:>6.2} s, {:>6.1} us each",
+        count as f64 / wall,
+        cpu * 1e6 / count as f64
+    );
 }
 
 /// The whole log, batch by batch; only `take` is measured.
@@ -213,23 +228,49 @@ fn run(size: u64) {
         rate(&format!("live, {length} events at a time"), part.len() as u64, spent);
     }
     let asked: Vec<_> = (0..2000).map(|n| patient(16 + n * 7 % (size / 25 - 16))).collect();
-    let facts = || asked.iter().map(|who| { let start = Instant::now(); views.patient_facts(*who).unwrap().unwrap(); start.elapsed() }).collect::<Vec<_>>();
+    let facts = || {
+        asked
+            .iter()
+            .map(|who| {
+                let start = Instant::now();
+                views.patient_facts(*who).unwrap().unwrap();
+                start.elapsed()
+            })
+            .collect::<Vec<_>>()
+    };
     percentiles("patient facts, cold", facts());
     percentiles("patient facts, cached", facts());
-    let find = |filter: &AuditFilter| { let start = Instant::now(); views.audit.find(filter, None, 50).unwrap(); start.elapsed() };
-    percentiles("audit: one patient, 50", asked.iter().take(200).map(|who| find(&AuditFilter { patients: vec![*who], ..AuditFilter::default() })).collect());
+    let find = |filter: &AuditFilter| {
+        let start = Instant::now();
+        views.audit.find(filter, None, 50).unwrap();
+        start.elapsed()
+    };
+    percentiles(
+        "audit: one patient, 50",
+        asked
+            .iter()
+            .take(200)
+            .map(|who| find(&AuditFilter { patients: vec![*who], ..AuditFilter::default() }))
+            .collect(),
+    );
     let one = |n: u64| AuditFilter { correlation: Some(CorrelationId::new(uuid(5, n))), ..AuditFilter::default() };
     percentiles("audit: one request", (0..200).map(|n| find(&one(n * 499 % size))).collect());
-    let some = |n: u64| AuditFilter { actor: Some(UserId::new(uuid(2, n))), outcome: Some(Outcome::Denied), ..AuditFilter::default() };
+    let some = |n: u64| AuditFilter {
+        actor: Some(UserId::new(uuid(2, n))),
+        outcome: Some(Outcome::Denied),
+        ..AuditFilter::default()
+    };
     percentiles("audit: actor and outcome, 50", (0..200).map(|n| find(&some(n))).collect());
     percentiles(
         "search by name and birth date",
-        (0..200).map(|n| {
-            let tokens = [token(TokenKind::FamilyName, n + 16), token(TokenKind::BirthDate, n + 16)];
-            let start = Instant::now();
-            assert!(!views.patients.search(TenantId::new(uuid(6, 1)), &tokens, 20).unwrap().is_empty());
-            start.elapsed()
-        }).collect(),
+        (0..200)
+            .map(|n| {
+                let tokens = [token(TokenKind::FamilyName, n + 16), token(TokenKind::BirthDate, n + 16)];
+                let start = Instant::now();
+                assert!(!views.patients.search(TenantId::new(uuid(6, 1)), &tokens, 20).unwrap().is_empty());
+                start.elapsed()
+            })
+            .collect(),
     );
 
     let start = Instant::now();

@@ -114,7 +114,10 @@ fn records_are_listed_newest_first_and_filtered() {
         }
     };
     assert_eq!(list(RecordFilter::default(), 3), (0..20).rev().collect::<Vec<_>>());
-    assert_eq!(list(RecordFilter { kind: Some(RecordKind::Note), ..RecordFilter::default() }, 20), [18, 16, 14, 12, 10, 8, 6, 4, 2, 0]);
+    assert_eq!(
+        list(RecordFilter { kind: Some(RecordKind::Note), ..RecordFilter::default() }, 20),
+        [18, 16, 14, 12, 10, 8, 6, 4, 2, 0]
+    );
     assert_eq!(list(RecordFilter { years: Some(2003..=2006), ..RecordFilter::default() }, 1), [6, 4, 3]);
     assert_eq!(views.records.list(&[patient(9)], &RecordFilter::default(), None, 5).unwrap().items, []);
 }
@@ -124,7 +127,11 @@ fn an_entry_goes_from_draft_to_signed_to_retracted() {
     use wardbook_events::records::{AddendumAdded, RecordAmended, RecordRetracted, stream};
     let (mut log, id, of) = (Log::default(), record(1), patient(1));
     log.write(1, 1, RecordKind::Note, Some(2020));
-    log.add(stream(id), &[of], RecordAmended { record: id, patient: of, year: Some(2021), old: sealed(1), new: sealed(2) });
+    log.add(
+        stream(id),
+        &[of],
+        RecordAmended { record: id, patient: of, year: Some(2021), old: sealed(1), new: sealed(2) },
+    );
     log.sign(1, 1);
     log.add(stream(id), &[of], AddendumAdded { record: id, patient: of, author: user(2), text: sealed(3) });
     let (_dir, views) = views(&log);
@@ -139,7 +146,9 @@ fn an_entry_goes_from_draft_to_signed_to_retracted() {
     let before = log.events.len();
     log.add(stream(id), &[of], RecordRetracted { record: id, patient: of, by: user(1) });
     views.apply(Stretch::of(&log.events[before..])).unwrap();
-    let list = |retracted| views.records.list(&[of], &RecordFilter { retracted, ..RecordFilter::default() }, None, 5).unwrap().items;
+    let list = |retracted| {
+        views.records.list(&[of], &RecordFilter { retracted, ..RecordFilter::default() }, None, 5).unwrap().items
+    };
     assert_eq!(list(false), []);
     assert_eq!(list(true)[0].state, State::Retracted { by: user(1), at: at(4) });
 }

@@ -91,8 +91,14 @@ impl Projection<CareTeamsView> {
     ///
     /// # Errors
     /// If the view cannot be read.
-    pub fn patients_of(&self, user: UserId, after: Option<PatientId>, limit: usize) -> Result<Vec<PatientId>, ViewError> {
-        let from = after.map_or_else(|| panel_prefix(user).done(), |after| panel_prefix(user).bytes(after.bytes()).byte(0).done());
+    pub fn patients_of(
+        &self,
+        user: UserId,
+        after: Option<PatientId>,
+        limit: usize,
+    ) -> Result<Vec<PatientId>, ViewError> {
+        let from = after
+            .map_or_else(|| panel_prefix(user).done(), |after| panel_prefix(user).bytes(after.bytes()).byte(0).done());
         let to = panel_prefix(user).bytes(&[0xff; 17]).done();
         let mut found = Vec::new();
         if limit > 0 {

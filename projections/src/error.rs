@@ -22,7 +22,9 @@ pub enum ViewError {
         expected: u32,
     },
     /// Events between the view's position and those given are missing.
-    #[error("view {view} stands at position {position}, but events were given from {from}: feed it from its own position")]
+    #[error(
+        "view {view} stands at position {position}, but events were given from {from}: feed it from its own position"
+    )]
     Gap {
         /// Name of the view.
         view: &'static str,

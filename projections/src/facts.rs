@@ -97,7 +97,10 @@ impl Views {
                 let team = self.care_teams.get(one.patient)?;
                 version = version.max(team.changed).max(one.changed);
                 for (user, member) in team.members {
-                    members.entry(user).and_modify(|until| *until = later(*until, member.until)).or_insert(member.until);
+                    members
+                        .entry(user)
+                        .and_modify(|until| *until = later(*until, member.until))
+                        .or_insert(member.until);
                 }
             }
             let departments: BTreeSet<_> = family.iter().flat_map(|one| one.departments.iter().cloned()).collect();
@@ -159,7 +162,10 @@ impl FactsCache {
                 Event::Patient(PatientEvent::Flagged(e)) => self.forget_patient(e.patient),
                 // Families change: rare enough to forget everybody.
                 Event::Patient(
-                    PatientEvent::Merged(_) | PatientEvent::Absorbed(_) | PatientEvent::Unmerged(_) | PatientEvent::Parted(_),
+                    PatientEvent::Merged(_)
+                    | PatientEvent::Absorbed(_)
+                    | PatientEvent::Unmerged(_)
+                    | PatientEvent::Parted(_),
                 ) => self.patients.clear(),
                 Event::Record(_) | Event::Access(_) | Event::Governance(_) => {}
             }
@@ -190,7 +196,11 @@ impl<K: Copy + Eq + Hash, V> Kept<K, V> {
         self.entries.read().get(&key).cloned()
     }
     /// The entry, or what `load` finds (with others that belong to it). What is not there is not remembered.
-    fn get_or_load(&self, key: K, load: impl FnOnce() -> Result<Vec<(K, Arc<V>)>, ViewError>) -> Result<Option<Arc<V>>, ViewError> {
+    fn get_or_load(
+        &self,
+        key: K,
+        load: impl FnOnce() -> Result<Vec<(K, Arc<V>)>, ViewError>,
+    ) -> Result<Option<Arc<V>>, ViewError> {
         if let Some(kept) = self.peek(key) {
             return Ok(Some(kept));
         }

@@ -118,7 +118,12 @@ impl Generation {
     ///
     /// # Errors
     /// `Damaged` if anything is off, `Outdated` if another version of the code built it.
-    pub(crate) fn open(view: &'static str, code_version: u32, path: &Path, cache_bytes: u64) -> Result<Self, ViewError> {
+    pub(crate) fn open(
+        view: &'static str,
+        code_version: u32,
+        path: &Path,
+        cache_bytes: u64,
+    ) -> Result<Self, ViewError> {
         fs::create_dir_all(path).map_err(|e| ViewError::storage(view, &e))?;
         let sealed = seal::take(path).map_err(|e| ViewError::storage(view, &e))?;
         let owned = path.to_owned();
@@ -147,7 +152,12 @@ impl Generation {
     }
     pub(crate) fn standing(&self) -> Standing {
         let header = self.header.lock();
-        Standing { position: header.position, last_event: header.last_event, rows: header.rows, root: header.set.root() }
+        Standing {
+            position: header.position,
+            last_event: header.last_event,
+            rows: header.rows,
+            root: header.set.root(),
+        }
     }
     /// Delete the files when the last reader is done.
     pub(crate) fn doom(&self) {
@@ -204,7 +214,12 @@ impl Generation {
     }
 
     /// Writes the changes, the new position and the new root in one batch.
-    pub(crate) fn commit(&self, changes: Vec<Change>, position: u64, last_event: Option<EventId>) -> Result<(), ViewError> {
+    pub(crate) fn commit(
+        &self,
+        changes: Vec<Change>,
+        position: u64,
+        last_event: Option<EventId>,
+    ) -> Result<(), ViewError> {
         let mut header = self.header.lock();
         let mut next = header.clone();
         next.position = position;
@@ -271,7 +286,13 @@ fn open_checked(view: &'static str, code_version: u32, path: &Path, cache_bytes:
         if db.was_recovered() && db.iter().next().is_some() {
             return Err(ViewError::damaged(view, "its header is missing"));
         }
-        let header = Header { position: 0, last_event: EventId::from_bytes([0; 16]), code_version, rows: 0, set: RowSet::empty() };
+        let header = Header {
+            position: 0,
+            last_event: EventId::from_bytes([0; 16]),
+            code_version,
+            rows: 0,
+            set: RowSet::empty(),
+        };
         return Ok((db, header));
     };
     let header = Header::parse(&stored).ok_or_else(|| ViewError::damaged(view, "its header is malformed"))?;
@@ -299,7 +320,10 @@ fn check_rows(view: &'static str, db: &sled::Db, header: &Header) -> Result<(), 
         set.add(&key, &value);
     }
     if rows != header.rows || set.root() != header.set.root() {
-        return Err(ViewError::damaged(view, format!("{} rows do not have the state root of the {} written", rows, header.rows)));
+        return Err(ViewError::damaged(
+            view,
+            format!("{} rows do not have the state root of the {} written", rows, header.rows),
+        ));
     }
     Ok(())
 }

@@ -19,7 +19,8 @@ pub(crate) fn fenced<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             // sled's own threads (named sled-io, log flusher ...) panic with what they found in a damaged file.
-            let sleds = std::thread::current().name().is_some_and(|name| name.contains("sled") || name.contains("log flusher"));
+            let sleds =
+                std::thread::current().name().is_some_and(|name| name.contains("sled") || name.contains("log flusher"));
             if !FENCED.with(Cell::get) && !sleds {
                 usual(info);
             }

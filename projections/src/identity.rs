@@ -186,7 +186,8 @@ impl Projection<IdentityView> {
     /// If the view cannot be read.
     pub fn user_by_name(&self, username: &str) -> Result<Option<User>, ViewError> {
         let Some(row) = self.live()?.get(&name_key(username))? else { return Ok(None) };
-        let id = <[u8; 16]>::try_from(&*row).map_err(|_| ViewError::damaged(IdentityView::NAME, "a row does not have its shape"))?;
+        let id = <[u8; 16]>::try_from(&*row)
+            .map_err(|_| ViewError::damaged(IdentityView::NAME, "a row does not have its shape"))?;
         self.user(UserId::from_bytes(id))
     }
 
@@ -195,7 +196,8 @@ impl Projection<IdentityView> {
     /// # Errors
     /// If the view cannot be read.
     pub fn users(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, ViewError> {
-        let from = after.map_or_else(|| Key::table(USER).done(), |after| Key::table(USER).bytes(after.bytes()).byte(0).done());
+        let from =
+            after.map_or_else(|| Key::table(USER).done(), |after| Key::table(USER).bytes(after.bytes()).byte(0).done());
         let mut found = Vec::new();
         if limit > 0 {
             self.live()?.walk(&from, &Key::table(NAME).done(), false, |_, row| {

@@ -5,10 +5,7 @@
 //!
 //! Adding a view: a file with a type that implements [`View`], queries on `Projection<ThatType>`, a field in [`Views`]
 //! and a variant of [`ViewName`].
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod audit;
 pub mod care_teams;
@@ -36,11 +33,11 @@ mod testing;
 mod tests;
 
 pub use error::ViewError;
+pub use facts::{KnownPatient, KnownUser};
 pub use generation::Standing;
 pub use page::Page;
 pub use projection::{Projection, Stretch, View};
 pub use rebuild::{Rebuild, RebuildError, Swapped};
 pub use root::Root;
 pub use tx::Tx;
-pub use facts::{KnownPatient, KnownUser};
 pub use views::{Ailing, ViewName, Views, ViewsConfig};

@@ -119,7 +119,14 @@ impl<V: View> Projection<V> {
         };
         let position = live.as_ref().map_or(0, |generation| generation.position());
         let reached = watch::Sender::new(position);
-        Ok(Self { dir, cache_bytes, live: RwLock::new(live), applying: Mutex::new(()), reached, kind: std::marker::PhantomData })
+        Ok(Self {
+            dir,
+            cache_bytes,
+            live: RwLock::new(live),
+            applying: Mutex::new(()),
+            reached,
+            kind: std::marker::PhantomData,
+        })
     }
 
     pub(crate) fn live(&self) -> Result<Arc<Generation>, ViewError> {
@@ -214,7 +221,11 @@ pub(crate) fn numbers(dir: &Path) -> std::io::Result<Vec<u64>> {
 
 pub(crate) fn current(dir: &Path) -> std::io::Result<Option<u64>> {
     match fs::read_to_string(dir.join(CURRENT)) {
-        Ok(text) => text.trim().parse().map(Some).map_err(|_| std::io::Error::other("the file CURRENT names no generation: delete it")),
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| std::io::Error::other("the file CURRENT names no generation: delete it")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -17,7 +17,9 @@ pub enum RebuildError {
     #[error(transparent)]
     View(#[from] ViewError),
     /// The new view stands beyond the live one.
-    #[error("the rebuilt view {view} stands at {position}, beyond the live one at {live}: finish when the follower has caught up")]
+    #[error(
+        "the rebuilt view {view} stands at {position}, beyond the live one at {live}: finish when the follower has caught up"
+    )]
     Ahead {
         /// Name of the view.
         view: &'static str,
@@ -27,7 +29,9 @@ pub enum RebuildError {
         live: u64,
     },
     /// The same events gave another state: one of the two is wrong. The live one goes on.
-    #[error("the rebuilt view {view} has root {rebuilt} at {position}, the live one {live}: not swapped, find out which is wrong")]
+    #[error(
+        "the rebuilt view {view} has root {rebuilt} at {position}, the live one {live}: not swapped, find out which is wrong"
+    )]
     RootMismatch {
         /// Name of the view.
         view: &'static str,
@@ -106,7 +110,10 @@ impl<'a> Rebuild<'a> {
     ///
     /// # Errors
     /// Nothing is swapped on an error. On a mismatch the new generation is deleted.
-    pub fn finish(self, mut fetch: impl FnMut(u64, u64) -> Result<Vec<Recorded>, String>) -> Result<Swapped, RebuildError> {
+    pub fn finish(
+        self,
+        mut fetch: impl FnMut(u64, u64) -> Result<Vec<Recorded>, String>,
+    ) -> Result<Swapped, RebuildError> {
         self.0.finish(&mut fetch)
     }
     /// Gives up and deletes what was built.
@@ -171,7 +178,12 @@ impl<V: View> Candidate for Beside<'_, V> {
             let (rebuilt, old) = (self.next.standing(), live.standing());
             if rebuilt.root != old.root || rebuilt.rows != old.rows {
                 self.next.doom();
-                return Err(RebuildError::RootMismatch { view: V::NAME, position: target, rebuilt: rebuilt.root, live: old.root });
+                return Err(RebuildError::RootMismatch {
+                    view: V::NAME,
+                    position: target,
+                    rebuilt: rebuilt.root,
+                    live: old.root,
+                });
             }
         }
         self.next.flush()?;

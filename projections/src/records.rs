@@ -180,9 +180,9 @@ impl View for RecordsView {
             RecordEvent::AddendumAdded(e) => change(tx, event, e.record, |record| {
                 record.addenda.push(SealedAddendum { author: e.author, at: event.recorded_at, text: e.text.clone() });
             }),
-            RecordEvent::Retracted(e) => {
-                change(tx, event, e.record, |record| record.state = State::Retracted { by: e.by, at: event.recorded_at })
-            }
+            RecordEvent::Retracted(e) => change(tx, event, e.record, |record| {
+                record.state = State::Retracted { by: e.by, at: event.recorded_at }
+            }),
         }
     }
 }

@@ -85,7 +85,8 @@ fn pairs(bytes: &[u8; STATE_BYTES]) -> impl Iterator<Item = u16> {
 
 /// Deriving the key of the context costs as much as hashing a row, so it is done once.
 fn row_hasher() -> blake3::Hasher {
-    static HASHER: std::sync::LazyLock<blake3::Hasher> = std::sync::LazyLock::new(|| blake3::Hasher::new_derive_key(ROW));
+    static HASHER: std::sync::LazyLock<blake3::Hasher> =
+        std::sync::LazyLock::new(|| blake3::Hasher::new_derive_key(ROW));
     HASHER.clone()
 }
 

@@ -7,11 +7,13 @@ use uuid::Uuid;
 use wardbook_events::access::{AccessDenied, ChartOpened, Grounds};
 use wardbook_events::care_teams::{Function, MemberAssigned, MemberEnded};
 use wardbook_events::identity::{LoggedIn, LoggedOut, PasswordSet, RoleGranted, UserCreated, UserDisabled};
-use wardbook_events::patients::{self, FieldChange, PatientAbsorbed, PatientCorrected, PatientFlagged, PatientMerged, PatientRegistered};
+use wardbook_events::patients::{
+    self, FieldChange, PatientAbsorbed, PatientCorrected, PatientFlagged, PatientMerged, PatientRegistered,
+};
 use wardbook_events::records::{self, RecordAdded, RecordKind, RecordSigned};
 use wardbook_events::{
-    Actor, Ciphertext, Client, CorrelationId, Event, EventId, Field, GroupSet, Meta, Outcome, PatientId, Purpose, RecordId,
-    Recorded, Role, SealedFields, SessionId, TenantId, Token, TokenKind, UserId, care_teams, identity,
+    Actor, Ciphertext, Client, CorrelationId, Event, EventId, Field, GroupSet, Meta, Outcome, PatientId, Purpose,
+    RecordId, Recorded, Role, SealedFields, SessionId, TenantId, Token, TokenKind, UserId, care_teams, identity,
 };
 
 use crate::{Stretch, Views, ViewsConfig};
@@ -76,7 +78,13 @@ impl Log {
         let position = self.events.last().map_or(0, |event| event.position + 1);
         self.add_at(position, stream, subjects, event)
     }
-    pub(crate) fn add_at(&mut self, position: u64, stream: String, subjects: &[PatientId], event: impl Into<Event>) -> u64 {
+    pub(crate) fn add_at(
+        &mut self,
+        position: u64,
+        stream: String,
+        subjects: &[PatientId],
+        event: impl Into<Event>,
+    ) -> u64 {
         let version = self.versions.entry(stream.clone()).or_default();
         *version += 1;
         let actor = self.actor.map_or(Actor::SYSTEM, |id| Actor::user(id, Role::Physician));
@@ -179,7 +187,11 @@ impl Log {
     }
     pub(crate) fn log_in(&mut self, number: u64, session_number: u64) -> u64 {
         let id = user(number);
-        self.add(identity::stream(id), &[], LoggedIn { user: id, session: session(session_number), expires_at: at(1000) })
+        self.add(
+            identity::stream(id),
+            &[],
+            LoggedIn { user: id, session: session(session_number), expires_at: at(1000) },
+        )
     }
     pub(crate) fn log_out(&mut self, number: u64, session_number: u64) -> u64 {
         let id = user(number);
@@ -191,7 +203,12 @@ impl Log {
         self.add(wardbook_events::access::patient_stream(patients[0]), &patients, opened)
     }
     pub(crate) fn denied(&mut self) -> u64 {
-        let denied = AccessDenied { patient: None, action: "read-chart".into(), policies: Vec::new(), policy_version: "0".into() };
+        let denied = AccessDenied {
+            patient: None,
+            action: "read-chart".into(),
+            policies: Vec::new(),
+            policy_version: "0".into(),
+        };
         self.add(wardbook_events::access::tenant_stream(tenant(self.tenant)), &[], denied)
     }
     /// Everything up to here, in one stretch.

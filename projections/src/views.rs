@@ -171,7 +171,8 @@ impl Views {
     /// The views that must be rebuilt before they answer.
     #[must_use]
     pub fn ailing(&self) -> Vec<Ailing> {
-        let ailing = |(view, standing): (ViewName, Result<Standing, ViewError>)| Some(Ailing { view, reason: standing.err()? });
+        let ailing =
+            |(view, standing): (ViewName, Result<Standing, ViewError>)| Some(Ailing { view, reason: standing.err()? });
         self.standings().into_iter().filter_map(ailing).collect()
     }
     /// Ends a rebuild: see [`Rebuild::finish`]. Facts kept in memory are dropped with the old view.

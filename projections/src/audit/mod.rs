@@ -93,7 +93,6 @@ const fn outcome_value(outcome: Outcome) -> Value {
     value
 }
 
-
 impl View for AuditView {
     const NAME: &'static str = "audit";
     const CODE_VERSION: u32 = 1;

@@ -71,7 +71,8 @@ pub(super) fn push_shared(row: &mut Vec<u8>, value: &Value, place: u16) {
 /// The places of one value in a shared row, in order. `None` if the row is malformed.
 pub(super) fn shared_places(row: &[u8], value: &Value) -> Option<Vec<u16>> {
     let (pairs, rest) = row.as_chunks::<PAIR>();
-    let place = |pair: &[u8; PAIR]| pair.strip_prefix(value).and_then(|place| place.try_into().ok()).map(u16::from_be_bytes);
+    let place =
+        |pair: &[u8; PAIR]| pair.strip_prefix(value).and_then(|place| place.try_into().ok()).map(u16::from_be_bytes);
     rest.is_empty().then(|| pairs.iter().filter_map(place).collect())
 }
 

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::place::{places, shared_places, times, times_head};
 use super::{
-    AuditView, BLOCK, CorrelationId, Dimension, Outcome, PatientId, SessionId, TIME, TIMES, TenantId, UserId, Value, name_value,
-    outcome_value,
+    AuditView, BLOCK, CorrelationId, Dimension, Outcome, PatientId, SessionId, TIME, TIMES, TenantId, UserId, Value,
+    name_value, outcome_value,
 };
 use crate::error::ViewError;
 use crate::generation::Generation;
@@ -113,12 +113,17 @@ fn first_at(live: &Generation, at: Timestamp) -> Result<u64, ViewError> {
         // A row may be missing where only the ledger's own events are: go to the next one that is there.
         let mut ends_before = false;
         let mut seen = high;
-        live.walk(&Key::table(TIME).number(middle).done(), &Key::table(TIME).number(high).done(), false, |key, row| {
-            let (_, last, _) = times_head(row).ok_or_else(malformed)?;
-            ends_before = last < at;
-            seen = trailing_number(key).ok_or_else(malformed)?;
-            Ok(false)
-        })?;
+        live.walk(
+            &Key::table(TIME).number(middle).done(),
+            &Key::table(TIME).number(high).done(),
+            false,
+            |key, row| {
+                let (_, last, _) = times_head(row).ok_or_else(malformed)?;
+                ends_before = last < at;
+                seen = trailing_number(key).ok_or_else(malformed)?;
+                Ok(false)
+            },
+        )?;
         if ends_before { low = seen + 1 } else { high = middle }
     }
     let mut found = end;
@@ -135,7 +140,8 @@ fn first_at(live: &Generation, at: Timestamp) -> Result<u64, ViewError> {
 }
 
 fn every_position(live: &Generation, from: u64, to: u64, take: &mut impl FnMut(u64) -> bool) -> Result<(), ViewError> {
-    let (first, end) = (Key::table(TIME).number(from / TIMES).done(), Key::table(TIME).number(to.div_ceil(TIMES)).done());
+    let (first, end) =
+        (Key::table(TIME).number(from / TIMES).done(), Key::table(TIME).number(to.div_ceil(TIMES)).done());
     live.walk(&first, &end, true, |key, row| {
         let number = trailing_number(key).ok_or_else(malformed)?;
         let times = times(row).ok_or_else(malformed)?;

@@ -22,7 +22,8 @@ fn find(views: &Views, filter: &AuditFilter) -> Vec<u64> {
 fn naive(events: &[Recorded], filter: &AuditFilter) -> Vec<u64> {
     let fits = |event: &&Recorded| {
         filter.tenant.is_none_or(|tenant| event.meta.tenant == tenant)
-            && (filter.patients.is_empty() || event.subjects.iter().any(|(patient, _)| filter.patients.contains(patient)))
+            && (filter.patients.is_empty()
+                || event.subjects.iter().any(|(patient, _)| filter.patients.contains(patient)))
             && filter.actor.is_none_or(|actor| event.meta.actor.id == Some(actor))
             && filter.session.is_none_or(|session| event.client.session == Some(session))
             && (filter.types.is_empty() || filter.types.iter().any(|name| name == event.event.type_name()))
@@ -66,7 +67,11 @@ fn every_filter_finds_what_it_says_and_nothing_else() {
         AuditFilter { actor: Some(user(3)), ..none() },
         AuditFilter { session: Some(session(4)), ..none() },
         AuditFilter { types: vec!["access.denied".into()], ..none() },
-        AuditFilter { types: vec!["access.denied".into(), "access.chart-opened".into()], tenant: Some(tenant(1)), ..none() },
+        AuditFilter {
+            types: vec!["access.denied".into(), "access.chart-opened".into()],
+            tenant: Some(tenant(1)),
+            ..none()
+        },
         AuditFilter { types: vec!["no.such-type".into()], ..none() },
         AuditFilter { outcome: Some(Outcome::Denied), tenant: Some(tenant(0)), ..none() },
         AuditFilter { correlation: Some(correlation(777)), ..none() },
@@ -76,7 +81,13 @@ fn every_filter_finds_what_it_says_and_nothing_else() {
         AuditFilter { since: Some(at(9990)), ..none() },
         AuditFilter { since: Some(at(99_990)), ..none() },
         AuditFilter { until: Some(at(-5)), ..none() },
-        AuditFilter { patients: vec![patient(7)], since: Some(at(2000)), until: Some(at(9000)), outcome: Some(Outcome::Success), ..none() },
+        AuditFilter {
+            patients: vec![patient(7)],
+            since: Some(at(2000)),
+            until: Some(at(9000)),
+            outcome: Some(Outcome::Success),
+            ..none()
+        },
         AuditFilter { tenant: Some(tenant(9)), ..none() },
     ];
     for filter in filters {
