@@ -17,7 +17,7 @@ mod methods;
 #[cfg(test)]
 mod tests;
 
-pub use methods::{CreateUser, PasswordHash};
+pub use methods::{CreateUser, PASSWORD_PURPOSE, PasswordHash};
 
 /// No session lasts longer, whatever the settings say. Also lets state forget sessions that must have ended.
 pub const SESSION_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
