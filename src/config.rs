@@ -13,11 +13,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wardbook_events::TenantId;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Whose data it is.
+    pub organisation: Organisation,
     /// The HTTP server.
     pub server: Server,
     /// The event ledger.
@@ -46,6 +49,14 @@ macro_rules! section {
             }
         }
     };
+}
+
+section! {
+    /// `[organisation]`
+    Organisation {
+        /// The organisation to which users made at the console belong.
+        id: TenantId = TenantId::new(uuid::uuid!("0190a000-0000-7000-8000-000000000001")),
+    }
 }
 
 section! {
@@ -253,6 +264,11 @@ impl DataDir {
     #[must_use]
     pub fn published(&self) -> PathBuf {
         self.0.join("published")
+    }
+    /// The keys that sign events and checkpoints.
+    #[must_use]
+    pub fn ledger_keys(&self) -> PathBuf {
+        self.0.join("keys").join("ledger")
     }
     /// The key store and, for now, the root key. Has backups of its own.
     #[must_use]

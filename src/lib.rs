@@ -4,8 +4,23 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod api;
+pub mod app;
+pub mod asker;
+pub mod audit;
+pub mod chart;
 pub mod clock;
 pub mod config;
+pub mod disclosure;
 pub mod fhir;
+pub mod follower;
+pub mod login;
+pub mod operator;
 pub mod passwords;
+pub mod rebuild;
+pub mod recorded;
+pub mod sessions;
+pub mod stages;
+pub mod strangers;
 pub mod tokens;
+pub mod trail;

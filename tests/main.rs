@@ -1,4 +1,6 @@
 //! The integration tests: one binary, one module for each subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
 
+mod api;
 mod architecture;
+mod helpers;

@@ -1,0 +1,190 @@
+//! What every request and every answer has in common: ids, the time limit, security headers, one line in the log.
+//!
+//! The log line has the route's pattern, never the path or the query as sent; ids in it are pseudonymous, names are not.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError, web};
+use uuid::Uuid;
+use wardbook_events::{Client, CorrelationId};
+
+use crate::api::openapi;
+use crate::api::problem::{Kind, Problem};
+use crate::app::App;
+use crate::stages::Stages;
+
+/// Name of the header that identifies one request.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Name of the header that ties requests of one task together.
+pub const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+
+/// What is known of a request before anything of it was read.
+#[derive(Debug)]
+pub struct RequestContext {
+    /// This request.
+    pub request: Uuid,
+    /// The task that it belongs to: the client's id, or this request's.
+    pub correlation: CorrelationId,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
+    /// User agent, printable ASCII, at most 200 characters.
+    pub agent: Option<String>,
+    /// Where the time went.
+    pub stages: Stages,
+}
+
+impl RequestContext {
+    /// The `client` section of this request's events.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client {
+            session: None,
+            address: self.address.map(|address| address.to_string()),
+            agent: self.agent.clone(),
+            device: None,
+        }
+    }
+}
+
+/// The outermost layer.
+///
+/// # Errors
+/// If the request took longer than `server.request_timeout_ms`.
+pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = Instant::now();
+    let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
+        return Err(Problem::of_status(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR).into());
+    };
+    let context = Rc::new(context(&app, &request)?);
+    let method = request.method().clone();
+    request.extensions_mut().insert(Rc::clone(&context));
+
+    let limit = Duration::from_millis(app.config().server.request_timeout_ms);
+    let Ok(answer) = tokio::time::timeout(limit, next.call(request)).await else {
+        tracing::warn!(request = %context.request, %method, millis = began.elapsed().as_millis(), "timed out");
+        let problem = Problem::new(
+            Kind::Timeout,
+            "nothing was disclosed; whether a change was made is not known: send it again with the same Idempotency-Key",
+        );
+        return Err(Late { problem, context, app }.into());
+    };
+    let answer = answer?.map_into_boxed_body();
+    let route = answer.request().match_pattern();
+    let mut answer = as_problem(answer, route.as_deref());
+    dress(answer.headers_mut(), &app, &context);
+    tracing::info!(
+        request = %context.request,
+        correlation = %context.correlation,
+        %method,
+        route = route.as_deref().unwrap_or("-"),
+        status = answer.status().as_u16(),
+        micros = began.elapsed().as_micros(),
+        "request"
+    );
+    Ok(answer)
+}
+
+fn context(app: &App, request: &ServiceRequest) -> Result<RequestContext, Error> {
+    let id = app.new_id().map_err(|e| Problem::internal("no request id", &e))?;
+    let given = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let correlation = given(&CORRELATION_ID).and_then(|text| text.parse().ok());
+    let forwarded = given(&header::X_FORWARDED_FOR)
+        .filter(|_| app.config().server.trust_proxy)
+        .and_then(|list| list.rsplit(',').next())
+        .and_then(|last| last.trim().parse().ok());
+    let agent = given(&header::USER_AGENT)
+        .map(|text| text.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(200).collect::<String>());
+    Ok(RequestContext {
+        request: id,
+        correlation: correlation.unwrap_or_else(|| CorrelationId::new(id)),
+        address: forwarded.or_else(|| request.peer_addr().map(|peer| peer.ip())),
+        agent,
+        stages: Stages::start(),
+    })
+}
+
+/// Errors that the framework made become problem documents like ours.
+fn as_problem(answer: ServiceResponse<BoxBody>, route: Option<&str>) -> ServiceResponse<BoxBody> {
+    let status = answer.status();
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    // The framework's own errors are plain text or empty.
+    let ours = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/"));
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return answer;
+    }
+    let mut response = Problem::of_status(status).error_response();
+    if status.as_u16() == 405 && let Some(methods) = route.and_then(openapi::methods_of) {
+        // RFC 9110 section 15.5.6 asks for it.
+        if let Ok(value) = HeaderValue::from_str(&methods) {
+            response.headers_mut().insert(header::ALLOW, value);
+        }
+    }
+    ServiceResponse::new(answer.into_parts().0, response)
+}
+
+/// Headers that every answer has.
+fn dress(headers: &mut HeaderMap, app: &App, context: &RequestContext) {
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if app.config().server.hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
+    }
+    let mut set = |name: HeaderName, text: String| {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    };
+    set(REQUEST_ID, context.request.to_string());
+    set(CORRELATION_ID, context.correlation.to_string());
+    if app.config().server.timing {
+        context.stages.end("serialise");
+        set(HeaderName::from_static("server-timing"), context.stages.header());
+    }
+}
+
+/// The answer to a request that took too long; the request itself is gone by then.
+struct Late {
+    problem: Problem,
+    context: Rc<RequestContext>,
+    app: web::Data<App>,
+}
+
+impl std::fmt::Debug for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Late({})", self.context.request)
+    }
+}
+
+impl std::fmt::Display for Late {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl ResponseError for Late {
+    fn status_code(&self) -> actix_web::http::StatusCode {
+        self.problem.status_code()
+    }
+    fn error_response(&self) -> HttpResponse {
+        let mut response = self.problem.error_response();
+        dress(response.headers_mut(), &self.app, &self.context);
+        response
+    }
+}

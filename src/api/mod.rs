@@ -1,0 +1,98 @@
+//! The HTTP API. Handlers are thin: parse, ask [`crate::disclosure`] or the write side, answer with the receipt.
+
+pub mod answer;
+pub mod audit;
+pub mod auth;
+pub mod caller;
+pub mod care_teams;
+pub mod edge;
+pub mod health;
+pub mod ledger;
+pub mod openapi;
+pub mod page;
+pub mod patients;
+pub mod problem;
+pub mod projections;
+pub mod records;
+pub mod replay;
+pub mod schema;
+pub mod server;
+pub mod users;
+
+use actix_web::error::JsonPayloadError;
+use actix_web::web::{self, JsonConfig, PathConfig, QueryConfig, ServiceConfig};
+
+use crate::api::problem::{Kind, Problem};
+use crate::config::Config;
+
+/// Every route, and how what cannot be parsed is answered.
+pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
+    let body_bytes_max = config.server.body_bytes_max;
+    move |routes| {
+        routes
+            .app_data(json_config(body_bytes_max))
+            .app_data(web::PayloadConfig::new(body_bytes_max))
+            .app_data(QueryConfig::default().error_handler(|_, _| {
+                Problem::new(Kind::Malformed, "a query parameter is unknown or not valid: see /openapi.json").into()
+            }))
+            .app_data(PathConfig::default().error_handler(|_, _| {
+                Problem::new(Kind::Malformed, "an id in the path is not valid: ids are UUIDs").into()
+            }))
+            .service(auth::login)
+            .service(auth::logout)
+            .service(auth::read_session)
+            .service(auth::read_jwks)
+            .service(patients::search_patients) // before {patient}
+            .service(patients::register_patient)
+            .service(patients::read_patient)
+            .service(patients::correct_patient)
+            .service(patients::merge_patient)
+            .service(patients::unmerge_patient)
+            .service(records::add_record)
+            .service(records::list_records)
+            .service(records::read_record)
+            .service(records::amend_record)
+            .service(records::sign_record)
+            .service(records::add_addendum)
+            .service(records::retract_record)
+            .service(care_teams::list_care_team)
+            .service(care_teams::assign_member)
+            .service(care_teams::end_member)
+            .service(audit::list_events)
+            .service(audit::list_accesses)
+            .service(audit::prove_accesses)
+            .service(users::create_user)
+            .service(users::list_users)
+            .service(users::read_user)
+            .service(users::grant_role)
+            .service(users::revoke_role)
+            .service(users::disable_user)
+            .service(users::enable_user)
+            .service(users::set_password)
+            .service(ledger::read_checkpoint)
+            .service(ledger::read_tile)
+            .service(ledger::prove_event)
+            .service(ledger::list_keys)
+            .service(projections::list_projections)
+            .service(projections::rebuild_projection)
+            .service(replay::replay_trail)
+            .service(health::health_live)
+            .service(health::health_ready)
+            .service(openapi::read_openapi)
+            .service(openapi::read_problem);
+    }
+}
+
+fn json_config(limit: usize) -> JsonConfig {
+    JsonConfig::default().limit(limit).error_handler(|error, _| {
+        match &error {
+            JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
+                Problem::new(Kind::TooLarge, "send a smaller body")
+            }
+            JsonPayloadError::ContentType => Problem::new(Kind::UnsupportedMediaType, "send Content-Type: application/json"),
+            JsonPayloadError::Deserialize(error) => problem::of_json(error),
+            _ => Problem::new(Kind::Malformed, "the body could not be read"),
+        }
+        .into()
+    })
+}

@@ -1,0 +1,165 @@
+//! What each of our errors means to a caller.
+
+use wardbook_commands::{CommandError, Rejection};
+use wardbook_keys::OpenError;
+use wardbook_ledger::{AppendError, ProveError, ReadError};
+use wardbook_projections::ViewError;
+
+use super::{Kind, Problem};
+use crate::clock::NoChance;
+use crate::disclosure::Refusal;
+use crate::passwords::PasswordError;
+
+/// Nothing may be shown that is not on disk, so a ledger that cannot append means: no answer.
+fn stopped(reason: &str) -> Problem {
+    tracing::error!(reason, "the ledger has stopped");
+    Problem::new(Kind::Unavailable, "the service is stopping: whether a change was made is not known, send it again with the same Idempotency-Key")
+        .retry_after(10)
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Hidden(_) => Self::not_found(),
+            Refusal::Forbidden(_) => {
+                Self::new(Kind::Forbidden, "ask somebody whose role allows it, or say another purpose in Purpose-Of-Use")
+            }
+            Refusal::Append(error) => error.into(),
+            Refusal::View(error) => error.into(),
+            Refusal::Open(error) => error.into(),
+            Refusal::NoChance(error) => error.into(),
+            Refusal::Encode => Self::internal("an event could not be encoded", &refusal),
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Busy { .. } => Self::busy(),
+            AppendError::Stopped { reason } => stopped(&reason),
+            AppendError::TooLarge { .. } => Self::new(Kind::TooLarge, "one request touches too much: narrow it or ask for a smaller page"),
+            other => Self::internal("an event was refused by the ledger", &other),
+        }
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound => Self::not_found(),
+            CommandError::Rejected(rejection) => rejection.into(),
+            CommandError::WrongVersion { .. } => {
+                Self::new(Kind::VersionMismatch, "read it again, and send the new ETag as If-Match if the change still makes sense")
+            }
+            CommandError::Contended | CommandError::Busy { .. } => Self::busy(),
+            CommandError::Stopped { reason } => stopped(&reason),
+            CommandError::Refused(AppendError::TooLarge { .. }) => Self::new(Kind::TooLarge, "the change is too large: split it"),
+            other => Self::internal("a command failed", &other),
+        }
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let kind = match rejection {
+            Rejection::NotFound => return Self::not_found(),
+            Rejection::Duplicate => Kind::Duplicate,
+            Rejection::KeyReused => Kind::KeyReused,
+            Rejection::DateInFuture
+            | Rejection::UnknownJurisdiction
+            | Rejection::BadDepartment
+            | Rejection::TooMany
+            | Rejection::EndInPast
+            | Rejection::UnknownUser
+            | Rejection::BadUsername
+            | Rejection::MergeWithItself
+            | Rejection::NotANote => Kind::Invalid,
+            Rejection::NotTheAuthor => Kind::Forbidden,
+            _ => Kind::Conflict,
+        };
+        Self::new(kind, rejection.to_string())
+    }
+}
+
+impl From<ViewError> for Problem {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::Late { .. } => {
+                Self::new(Kind::ViewsBehind, "the ledger has it, the views have not taken it in yet: try again").retry_after(1)
+            }
+            ViewError::Damaged { .. } | ViewError::Outdated { .. } => {
+                tracing::error!(%error, "a view must be rebuilt");
+                Self::new(Kind::Unavailable, "a view is being rebuilt: try again later").retry_after(10)
+            }
+            other => Self::internal("a view failed", &other),
+        }
+    }
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        match error {
+            // The person is forgotten: what was sealed is no more, for anyone.
+            OpenError::Destroyed { .. } => Self::not_found(),
+            other => Self::internal("a sealed value was not opened", &other),
+        }
+    }
+}
+
+impl From<ProveError> for Problem {
+    fn from(error: ProveError) -> Self {
+        match error {
+            ProveError::NotPublished => {
+                Self::new(Kind::Unavailable, "no published checkpoint covers this event yet: try again").retry_after(1)
+            }
+            ProveError::NoSuchPlace => Self::new(Kind::NotFound, "the published tree has no such place"),
+            other => Self::internal("a proof could not be made", &other),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::IndexUnavailable => {
+                Self::new(Kind::Unavailable, "the ledger's index is being rebuilt: try again later").retry_after(10)
+            }
+            other => Self::internal("the ledger could not be read", &other),
+        }
+    }
+}
+
+impl From<crate::recorded::EntryError> for Problem {
+    fn from(error: crate::recorded::EntryError) -> Self {
+        Self::internal("an event could not be decoded", &error)
+    }
+}
+
+impl From<wardbook_keys::TokenError> for Problem {
+    fn from(error: wardbook_keys::TokenError) -> Self {
+        Self::internal("a search token could not be made", &error)
+    }
+}
+
+impl From<PasswordError> for Problem {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::new(Kind::Unavailable, "too many logins at once: try again").retry_after(1),
+            PasswordError::Length(..) => Self::new(Kind::Invalid, error.to_string()),
+            other => Self::internal("a password could not be hashed", &other),
+        }
+    }
+}
+
+impl From<NoChance> for Problem {
+    fn from(error: NoChance) -> Self {
+        Self::internal("no random bytes", &error)
+    }
+}
+
+impl From<actix_web::error::BlockingError> for Problem {
+    fn from(error: actix_web::error::BlockingError) -> Self {
+        Self::internal("a blocking task was lost", &error)
+    }
+}

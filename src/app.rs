@@ -1,0 +1,313 @@
+//! The application in one handle: ledger, keys, policies, views, commands and tokens, opened in order and closed in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+use wardbook_commands::Commands;
+use wardbook_events::{Client, Encoded, Event, EventId, Meta, PatientId};
+use wardbook_keys::{Keys, KeysConfig, RootKey};
+use wardbook_ledger::{Draft, ExpectedVersion, Ledger, LedgerConfig, Micros, Payload, Progress, Receipt, SubjectId};
+use wardbook_policy::Policies;
+use wardbook_projections::{ViewError, Views, ViewsConfig};
+
+use crate::clock::{Chance, Clock, NoChance};
+use crate::config::{Config, DataDir};
+use crate::disclosure::Refusal;
+use crate::follower::{Follower, FollowerError};
+use crate::passwords::{PasswordError, Passwords};
+use crate::sessions::{FailedLogins, JustEnded};
+use crate::tokens::{TokenKeyError, Tokens};
+
+/// Why the application could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] wardbook_ledger::OpenError),
+    /// The root key.
+    #[error(transparent)]
+    Root(#[from] wardbook_keys::RootError),
+    /// The key store.
+    #[error(transparent)]
+    Keys(#[from] wardbook_keys::StoreError),
+    /// The policies.
+    #[error(transparent)]
+    Policies(#[from] wardbook_policy::PolicyError),
+    /// The views.
+    #[error(transparent)]
+    Views(#[from] ViewError),
+    /// The follower.
+    #[error(transparent)]
+    Follower(#[from] FollowerError),
+    /// The keys of access tokens.
+    #[error(transparent)]
+    Tokens(#[from] TokenKeyError),
+    /// The password parameters.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// A directory cannot be made.
+    #[error("cannot make the directory {path}: {source}")]
+    Directory {
+        /// Which one.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What decides about a start besides the settings: kept apart, because a person says it once and does not write it down.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OpenOptions {
+    /// Open a ledger that is older than a checkpoint it once published (an old backup), and record that.
+    pub accept_rollback: bool,
+}
+
+/// A cheap handle of the running application.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    data: DataDir,
+    clock: Clock,
+    chance: Chance,
+    ledger: Ledger,
+    keys: Keys,
+    policies: Policies,
+    commands: Commands,
+    views: Arc<Views>,
+    follower: Follower,
+    tokens: Tokens,
+    passwords: Passwords,
+    ended: JustEnded,
+    failed: FailedLogins,
+}
+
+impl App {
+    /// Opens everything below the data directory; makes what is not there yet. Blocks, also for a rebuild of views that
+    /// need one.
+    ///
+    /// # Errors
+    /// The first part that cannot be used, and what to do about it.
+    pub fn open(
+        config: Config,
+        data: DataDir,
+        clock: Clock,
+        chance: Chance,
+        options: OpenOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, OpenError> {
+        for path in [data.root().to_owned(), data.ledger(), data.published(), data.keys(), data.views()] {
+            private_dir(&path)?;
+        }
+        let policies = match config.policy.dir.as_os_str().is_empty() {
+            true => Policies::shipped()?,
+            false => Policies::load(&config.policy.dir)?,
+        };
+        let root = RootKey::load_or_create(&data.keys().join("root.key"))?;
+        let keys = Keys::open_store(KeysConfig::new(data.keys().join("keys.sqlite"), root))?;
+        let ledger = Ledger::open(ledger_config(&config, &data, &clock, options), progress)?;
+        let views = Arc::new(Views::open(&ViewsConfig::new(data.views()))?);
+        let follower = Follower::start(ledger.clone(), Arc::clone(&views), &config.views, chance.clone(), clock.clone(), progress)?;
+        let tokens = Tokens::open(&data.tokens(), config.tokens.clone(), clock.now())?;
+        let passwords = Passwords::new(&config.passwords, chance.clone())?;
+        let commands = Commands::new(ledger.clone(), keys.clone());
+        let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
+        Ok(Self(Arc::new(Inner {
+            config,
+            data,
+            clock,
+            chance,
+            ledger,
+            keys,
+            policies,
+            commands,
+            views,
+            follower,
+            tokens,
+            passwords,
+            ended: JustEnded::default(),
+            failed,
+        })))
+    }
+
+    /// Writes what was only counted, publishes a last checkpoint, and closes views and ledger. Blocks.
+    pub fn close(&self) {
+        if let Err(error) = crate::strangers::write(self, true) {
+            tracing::warn!(%error, "the last count of failed logins was not written");
+        }
+        self.0.ledger.close();
+        self.0.follower.stop();
+        if let Err(error) = self.0.views.flush() {
+            tracing::warn!(%error, "views were not flushed: they will be checked at the next start");
+        }
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+    /// Where things are.
+    #[must_use]
+    pub fn data(&self) -> &DataDir {
+        &self.0.data
+    }
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+    /// Random bytes.
+    #[must_use]
+    pub fn chance(&self) -> &Chance {
+        &self.0.chance
+    }
+    /// A new UUIDv7.
+    ///
+    /// # Errors
+    /// If the operating system has no random bytes to give.
+    pub fn new_id(&self) -> Result<Uuid, NoChance> {
+        self.0.chance.uuid(self.now())
+    }
+    /// The ledger.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+    /// The policies.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.0.policies
+    }
+    /// The write side.
+    #[must_use]
+    pub fn commands(&self) -> &Commands {
+        &self.0.commands
+    }
+    /// The read side.
+    #[must_use]
+    pub fn views(&self) -> &Views {
+        &self.0.views
+    }
+    /// What feeds the views.
+    #[must_use]
+    pub fn follower(&self) -> &Follower {
+        &self.0.follower
+    }
+    /// Access tokens.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+    /// Password hashing.
+    #[must_use]
+    pub fn passwords(&self) -> &Passwords {
+        &self.0.passwords
+    }
+    /// Sessions that have just ended.
+    #[must_use]
+    pub fn ended(&self) -> &JustEnded {
+        &self.0.ended
+    }
+    /// Failed logins of this minute.
+    #[must_use]
+    pub fn failed(&self) -> &FailedLogins {
+        &self.0.failed
+    }
+
+    /// Appends one event. On return it is durable. `besides` are subjects beyond those that the event itself names.
+    ///
+    /// # Errors
+    /// If it could not be made durable.
+    pub async fn tell(
+        &self,
+        id: EventId,
+        event: Event,
+        meta: &Meta,
+        client: &Client,
+        besides: &[PatientId],
+    ) -> Result<Receipt, Refusal> {
+        let draft = draft(id, &event, meta, client, besides)?;
+        let receipts = self.0.ledger.append(vec![draft]).await?;
+        receipts.into_iter().next().ok_or(Refusal::Encode)
+    }
+
+    /// Blocking twin of [`Self::tell`], for threads and the command line.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn tell_blocking(&self, id: EventId, event: Event, meta: &Meta, client: &Client) -> Result<Receipt, Refusal> {
+        let draft = draft(id, &event, meta, client, &[])?;
+        let receipts = self.0.ledger.append_blocking(vec![draft])?;
+        receipts.into_iter().next().ok_or(Refusal::Encode)
+    }
+
+    /// Waits until the views have taken in an event, as long as `limits.view_wait_ms` says.
+    ///
+    /// # Errors
+    /// If they have not by then.
+    pub async fn seen(&self, receipt: &Receipt) -> Result<(), ViewError> {
+        self.0.views.wait_for(receipt.position().get(), self.0.config.limits.view_wait()).await
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "App({})", self.0.data.root().display())
+    }
+}
+
+/// An event as the ledger takes it, in the stream where it belongs.
+///
+/// # Errors
+/// If it cannot be encoded, which our types cannot cause.
+pub fn draft(id: EventId, event: &Event, meta: &Meta, client: &Client, besides: &[PatientId]) -> Result<Draft, Refusal> {
+    let encoded = Encoded::new(event, meta, client).map_err(|_| Refusal::Encode)?;
+    let route = wardbook_commands::route(event, meta.tenant);
+    let mut subjects: Vec<_> =
+        route.subjects.iter().chain(besides).map(|patient| SubjectId::from_bytes(*patient.bytes())).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    Ok(Draft {
+        id: wardbook_ledger::EventId::from_bytes(*id.bytes()),
+        stream: route.stream.parse().map_err(|_| Refusal::Encode)?,
+        expected: ExpectedVersion::Any,
+        event_type: encoded.kind.parse().map_err(|_| Refusal::Encode)?,
+        schema_version: encoded.version,
+        subjects,
+        payload: Payload { meta: encoded.meta, client: encoded.client, body: encoded.body },
+    })
+}
+
+fn ledger_config(config: &Config, data: &DataDir, clock: &Clock, options: OpenOptions) -> LedgerConfig {
+    let clock = clock.clone();
+    let settings = &config.ledger;
+    LedgerConfig {
+        checkpoint_interval: Duration::from_millis(settings.checkpoint_interval_ms),
+        checkpoint_events_max: settings.checkpoint_events_max,
+        queue_appends_max: settings.queue_events_max,
+        accept_rollback: options.accept_rollback,
+        clock: Arc::new(move || Micros(clock.now().as_microsecond())),
+        ..LedgerConfig::new(&data.ledger(), &data.published(), &data.ledger_keys(), &settings.origin)
+    }
+}
+
+/// Readable by nobody else: what stands in them is sealed, but not for strangers to copy.
+fn private_dir(path: &std::path::Path) -> Result<(), OpenError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| OpenError::Directory { path: path.to_owned(), source })
+}

@@ -1,0 +1,249 @@
+//! The way of a query, the only one: policy, then the view's sealed fields, then the access event, durable, and only then
+//! the plaintext.
+//!
+//! A patient who does not exist and one whom the caller may not see take the same way: a view lookup, a decision (about a
+//! stranger with the id that was asked for, if there is no such patient), one durable event, the same answer. They differ
+//! only in what the event says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use wardbook_events::access::{AccessDenied, UnknownPatientRequested};
+use wardbook_events::{Event, EventId, GroupSet, Outcome, PatientId, Sealed, TenantId};
+use wardbook_keys::OpenError;
+use wardbook_ledger::{AppendError, Receipt};
+use wardbook_policy::{Action, Ask, Denial, PatientFacts, Permit, Target};
+use wardbook_projections::records::Record;
+use wardbook_projections::{KnownPatient, ViewError};
+
+use crate::app::App;
+use crate::asker::Asker;
+use crate::clock::NoChance;
+
+/// Why nothing was disclosed or done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No such patient or entry, or the caller may not know of it. The event that tells of it is durable.
+    #[error("there is no such thing here, or you may not see it")]
+    Hidden(Box<Receipt>),
+    /// Policy said no about something whose existence is no secret to the caller. The event is durable.
+    #[error("your roles do not allow this")]
+    Forbidden(Box<Receipt>),
+    /// The access event could not be appended, so nothing was opened.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// A view could not answer.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// A value could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// No random numbers for an event's id.
+    #[error(transparent)]
+    NoChance(#[from] NoChance),
+    /// An event could not be written as JSON or addressed, which our types cannot cause.
+    #[error("an event could not be encoded")]
+    Encode,
+}
+
+/// A patient, as one request is concerned with: the facts, the moment, and the id of the event that will tell of it.
+pub struct Case<'a> {
+    app: &'a App,
+    asker: &'a Asker,
+    /// What policy is told besides the facts.
+    pub ask: Ask,
+    /// What is known of the patient; of a stranger with the same id if there is no such patient.
+    patient: Arc<KnownPatient>,
+    is_known: bool,
+}
+
+impl<'a> Case<'a> {
+    /// For reading: a patient who was merged is read as the one who goes on.
+    ///
+    /// # Errors
+    /// If a view cannot answer.
+    pub fn to_read(app: &'a App, asker: &'a Asker, patient: PatientId) -> Result<Self, Refusal> {
+        let case = Self::exactly(app, asker, patient)?;
+        let survivor = case.patient.survivor();
+        if survivor == patient { Ok(case) } else { Self::exactly(app, asker, survivor) }
+    }
+
+    /// For changing: the patient that was named.
+    ///
+    /// # Errors
+    /// If a view cannot answer.
+    pub fn exactly(app: &'a App, asker: &'a Asker, patient: PatientId) -> Result<Self, Refusal> {
+        let event = EventId::new(app.new_id()?);
+        let ask = Ask { now: app.now(), purpose: asker.purpose, address: asker.address, event };
+        let tenant = asker.principal().tenant;
+        let found = app.views().patient_facts(patient)?.filter(|known| known.facts.tenant == tenant);
+        let is_known = found.is_some();
+        let patient = found.unwrap_or_else(|| Arc::new(stranger(patient, tenant)));
+        Ok(Self { app, asker, ask, patient, is_known })
+    }
+
+    /// The patient's facts, for further questions about the patient's entries.
+    #[must_use]
+    pub fn facts(&self) -> &PatientFacts {
+        &self.patient.facts
+    }
+    /// Whether there is such a patient. Never to be told to who has no permit.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+    /// The patient.
+    #[must_use]
+    pub fn id(&self) -> PatientId {
+        self.patient.facts.patient
+    }
+    /// Everybody who is this person: the patient who goes on, then those who were merged into it.
+    #[must_use]
+    pub fn family(&self) -> &[PatientId] {
+        &self.patient.family
+    }
+
+    /// Whether the caller may read at all, and which groups.
+    ///
+    /// # Errors
+    /// [`Refusal::Hidden`], with its event durable.
+    pub async fn read(&self, wanted: GroupSet, action: Action) -> Result<Permit, Refusal> {
+        let decision = self.app.policies().read(self.asker.principal(), self.facts(), None, &self.ask, wanted, action);
+        self.hide(decision).await
+    }
+
+    /// The permit for one entry, if there is one: entries with a label are permitted one by one. The entry may be one of
+    /// somebody who was merged into this patient.
+    ///
+    /// # Errors
+    /// If a view cannot answer.
+    pub fn read_record(&self, record: &Record) -> Result<Option<Permit>, Refusal> {
+        if !self.family().contains(&record.patient) {
+            return Ok(None);
+        }
+        let of = match record.patient == self.id() {
+            true => Some(Arc::clone(&self.patient)),
+            false => self.app.views().patient_facts(record.patient)?,
+        };
+        let Some(of) = of else { return Ok(None) };
+        let (policies, principal) = (self.app.policies(), self.asker.principal());
+        let wanted = GroupSet::all();
+        Ok(policies.read(principal, &of.facts, Some(&record.facts()), &self.ask, wanted, Action::ReadRecords).ok())
+    }
+
+    /// Whether the caller may do something about the patient. Who may see nothing of the patient is told nothing.
+    ///
+    /// # Errors
+    /// [`Refusal::Hidden`] or [`Refusal::Forbidden`], with its event durable.
+    pub async fn act(&self, action: Action) -> Result<Permit, Refusal> {
+        self.act_on(action, Target::Patient(self.facts())).await
+    }
+
+    /// As [`Self::act`], about an entry or a member of the care team.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn act_on(&self, action: Action, target: Target<'_>) -> Result<Permit, Refusal> {
+        let (policies, principal) = (self.app.policies(), self.asker.principal());
+        let decision = policies.act(principal, action, target, &self.ask);
+        // Asked in every case, so that the two refusals take the same time.
+        let sees = policies.read(principal, self.facts(), None, &self.ask, GroupSet::all(), Action::ReadChart).is_ok();
+        match decision {
+            Err(denial) if self.is_known && sees => Err(Refusal::Forbidden(Box::new(self.denied(&denial).await?))),
+            decision => self.hide(decision).await,
+        }
+    }
+
+    /// Says that something in this chart is not there, or not for this caller: one event, one answer.
+    pub async fn hidden(&self, action: Action) -> Refusal {
+        let fact = AccessDenied {
+            patient: Some(self.id()),
+            action: action.name().to_owned(),
+            policies: Vec::new(),
+            policy_version: self.app.policies().version().to_owned(),
+        };
+        match self.tell(fact, Outcome::Denied, &[]).await {
+            Ok(receipt) => Refusal::Hidden(Box::new(receipt)),
+            Err(refusal) => refusal,
+        }
+    }
+
+    async fn hide(&self, decision: Result<Permit, Denial>) -> Result<Permit, Refusal> {
+        let action = match decision {
+            Ok(permit) if self.is_known => return Ok(permit),
+            Ok(permit) => permit.action(),
+            Err(denial) if self.is_known => return Err(Refusal::Hidden(Box::new(self.denied(&denial).await?))),
+            Err(denial) => denial.action(),
+        };
+        let fact = UnknownPatientRequested { action: action.name().to_owned() };
+        Err(Refusal::Hidden(Box::new(self.tell(fact, Outcome::Denied, &[]).await?)))
+    }
+
+    async fn denied(&self, denial: &Denial) -> Result<Receipt, Refusal> {
+        self.tell(denial.fact(), Outcome::Denied, &[]).await
+    }
+
+    /// Appends the access event of this case. On return it is durable, and what it names may be opened.
+    /// `besides` are patients concerned beyond those that the event itself names: those merged into this one.
+    ///
+    /// # Errors
+    /// If it could not be made durable.
+    pub async fn tell(&self, fact: impl Into<Event>, outcome: Outcome, besides: &[PatientId]) -> Result<Receipt, Refusal> {
+        self.app.tell(self.ask.event, fact.into(), &self.asker.meta(outcome), &self.asker.client, besides).await
+    }
+}
+
+fn stranger(patient: PatientId, tenant: TenantId) -> KnownPatient {
+    let facts = PatientFacts { patient, tenant, departments: BTreeSet::new(), vip: false, members: BTreeMap::new() };
+    KnownPatient { facts, family: Arc::new([patient]), version: 0 }
+}
+
+/// Whether the caller may do something that is about no patient; the event of a refusal is durable.
+///
+/// # Errors
+/// [`Refusal::Forbidden`].
+pub async fn allow(app: &App, asker: &Asker, action: Action, target: Target<'_>) -> Result<(Permit, Ask), Refusal> {
+    let event = EventId::new(app.new_id()?);
+    let ask = Ask { now: app.now(), purpose: asker.purpose, address: asker.address, event };
+    match app.policies().act(asker.principal(), action, target, &ask) {
+        Ok(permit) => Ok((permit, ask)),
+        Err(denial) => {
+            let (fact, meta) = (Event::from(denial.fact()), asker.meta(Outcome::Denied));
+            let receipt = app.tell(event, fact, &meta, &asker.client, &[]).await?;
+            Err(Refusal::Forbidden(Box::new(receipt)))
+        }
+    }
+}
+
+/// Opens what the event of one request names.
+pub struct Opening<'a> {
+    app: &'a App,
+    receipt: Receipt,
+}
+
+impl<'a> Opening<'a> {
+    /// With the receipt of the access event.
+    #[must_use]
+    pub fn new(app: &'a App, receipt: Receipt) -> Self {
+        Self { app, receipt }
+    }
+    /// Opens a value.
+    ///
+    /// # Errors
+    /// If the permit or the receipt is not for it, or it is damaged.
+    pub fn open<T: serde::de::DeserializeOwned>(&self, permit: &Permit, sealed: &Sealed<T>) -> Result<T, Refusal> {
+        Ok(self.app.keys().open(permit, &self.receipt, sealed)?)
+    }
+    /// Opens a value, or leaves it out if there is none or the permit does not reach it.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn optional<T: serde::de::DeserializeOwned>(&self, permit: &Permit, sealed: Option<Sealed<T>>) -> Result<Option<T>, Refusal> {
+        sealed.filter(|sealed| permit.covers(sealed)).map(|sealed| self.open(permit, &sealed)).transpose()
+    }
+    /// Gives the receipt back, for the answer's headers.
+    #[must_use]
+    pub fn into_receipt(self) -> Receipt {
+        self.receipt
+    }
+}

@@ -1,0 +1,42 @@
+//! The person at the console: whoever can start the program on the machine that holds the keys.
+//!
+//! Such a person makes the first users and imports charts. Policy is asked as for everybody, the events name this actor,
+//! and no role of it reads charts.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+use wardbook_events::{Client, CorrelationId, Purpose, Role, TenantId, UserId};
+use wardbook_policy::Principal;
+use wardbook_projections::KnownUser;
+
+use crate::asker::{Asker, usual_purpose};
+
+/// The user id in events that the console caused. There is no account of this id: nobody can log in as it.
+pub const OPERATOR: UserId = UserId::new(uuid::uuid!("0190a000-0000-7000-8000-0000000000ff"));
+
+/// The operator, acting in a role: [`Role::Admin`] to manage users and views, [`Role::Registrar`] to register and import.
+#[must_use]
+pub fn operator(tenant: TenantId, role: Role, correlation: Uuid) -> Asker {
+    let purpose: Purpose = usual_purpose(role);
+    let principal = Principal {
+        user: OPERATOR,
+        tenant,
+        roles: BTreeSet::from([role]),
+        active: true,
+        departments: BTreeSet::new(),
+        patient: None,
+        proxy_for: BTreeSet::new(),
+        mfa: 0,
+    };
+    Asker {
+        user: Arc::new(KnownUser { principal, version: 0 }),
+        role,
+        purpose,
+        session: None,
+        correlation: CorrelationId::new(correlation),
+        client: Client { agent: Some("wardbook console".to_owned()), ..Client::default() },
+        address: None,
+    }
+}

@@ -1,0 +1,4 @@
+//! The HTTP API, from outside.
+
+mod auth;
+mod patients;
