@@ -6,8 +6,7 @@ use std::time::Instant;
 use ed25519_dalek::{Signature, VerifyingKey, verify_batch};
 use rayon::prelude::*;
 use wardbook_ledger::{
-    Digest, Draft, Entry, EventId, ExpectedVersion, Micros, Payload, Position, SubjectId,
-    SubjectLink,
+    Digest, Draft, Entry, EventId, ExpectedVersion, Micros, Payload, Position, SubjectId, SubjectLink,
     checkpoint::Checkpoint,
     entry::{Assigned, UnsignedEntry, encode},
     signer::LedgerKeys,
@@ -27,11 +26,7 @@ fn draft(n: u64) -> Draft {
         event_type: "access.chart_opened".parse().unwrap(),
         schema_version: 1,
         subjects: vec![SubjectId::from_bytes(u128::from(n).to_be_bytes())],
-        payload: Payload {
-            meta: vec![b'm'; 100],
-            client: vec![b'c'; 40],
-            body: vec![b'b'; BODY_BYTES],
-        },
+        payload: Payload { meta: vec![b'm'; 100], client: vec![b'c'; 40], body: vec![b'b'; BODY_BYTES] },
     }
 }
 
@@ -56,10 +51,7 @@ struct Clock {
 
 impl Clock {
     fn start() -> Self {
-        Self {
-            wall: Instant::now(),
-            cpu_seconds: cpu_seconds(),
-        }
+        Self { wall: Instant::now(), cpu_seconds: cpu_seconds() }
     }
 
     /// Prints the cost of one and returns how many a second of all processors' time would do.
@@ -100,18 +92,12 @@ fn main() {
     clock.report("lay out and hash an entry of 1 KiB");
 
     let clock = Clock::start();
-    let entries: Vec<Entry> = unsigned
-        .into_iter()
-        .map(|one| one.sign(&keys.events).unwrap())
-        .collect();
+    let entries: Vec<Entry> = unsigned.into_iter().map(|one| one.sign(&keys.events).unwrap()).collect();
     clock.report("sign");
 
     let stored: Vec<_> = entries.iter().map(|one| one.stored().to_vec()).collect();
     let clock = Clock::start();
-    let decoded: Vec<_> = stored
-        .iter()
-        .map(|one| Entry::decode(one.clone()).unwrap())
-        .collect();
+    let decoded: Vec<_> = stored.iter().map(|one| Entry::decode(one.clone()).unwrap()).collect();
     clock.report("decode");
 
     let clock = Clock::start();
@@ -128,10 +114,7 @@ fn main() {
         let all_good = entries.par_chunks(256).all(|batch| {
             let digests: Vec<_> = batch.iter().map(Entry::digest).collect();
             let messages: Vec<_> = digests.iter().map(|one| &one.as_bytes()[..]).collect();
-            let signatures: Vec<_> = batch
-                .iter()
-                .map(|one| Signature::from_bytes(one.signature()))
-                .collect();
+            let signatures: Vec<_> = batch.iter().map(|one| Signature::from_bytes(one.signature())).collect();
             verify_batch(&messages, &signatures, &batch_keys[..batch.len()]).is_ok()
         });
         assert!(all_good);
@@ -152,7 +135,5 @@ fn main() {
     assert!(found.is_ok(), "{:?}", found.first_error());
     let rate = clock.report("verify the log, all cores");
     let share = rate / limit * 100.0;
-    println!(
-        "by processor time, verification runs at {share:.0}% of the rate of raw batches of 256"
-    );
+    println!("by processor time, verification runs at {share:.0}% of the rate of raw batches of 256");
 }

@@ -30,9 +30,7 @@ pub const APPEND_BYTES_MAX: usize = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
     /// The stream is not as the caller believed.
-    #[error(
-        "stream {stream} has {actual} events, expected was {expected:?}: load it again and decide anew"
-    )]
+    #[error("stream {stream} has {actual} events, expected was {expected:?}: load it again and decide anew")]
     WrongExpectedVersion {
         /// Which stream.
         stream: StreamId,
@@ -86,10 +84,7 @@ pub(crate) fn check(drafts: &[Draft]) -> Result<usize, AppendError> {
     }
     let bytes = drafts.iter().map(Draft::bytes_len).sum();
     let subjects: usize = drafts.iter().map(|draft| draft.subjects.len()).sum();
-    if subjects > APPEND_SUBJECTS_MAX
-        || drafts.len() > APPEND_EVENTS_MAX
-        || bytes > APPEND_BYTES_MAX
-    {
+    if subjects > APPEND_SUBJECTS_MAX || drafts.len() > APPEND_EVENTS_MAX || bytes > APPEND_BYTES_MAX {
         let events = drafts.len();
         return Err(AppendError::TooLarge { events, bytes });
     }

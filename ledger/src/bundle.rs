@@ -17,8 +17,8 @@ pub use json::ParseBundleError;
 use crate::{
     checkpoint::{Checkpoint, SignedCheckpoint, VerifyCheckpointError},
     entry::{
-        Entry, Header, HeaderError, SIGNATURE_BYTES, Salt, Salts, Section, SubjectLink, digest_of,
-        hash_link, hash_section, leaf,
+        Entry, Header, HeaderError, SIGNATURE_BYTES, Salt, Salts, Section, SubjectLink, digest_of, hash_link,
+        hash_section, leaf,
     },
     ids::{Digest, KeyId, Position, SubjectId},
     proof::{InvalidProof, ProofError, prove_inclusion, verify_inclusion},
@@ -178,15 +178,8 @@ impl SubjectBundle {
                 .map_err(|source| BuildBundleError::Proof { position, source })?;
             disclose(entry, &subject, proof).ok_or(BuildBundleError::Stranger(position))
         };
-        let events = entries
-            .into_iter()
-            .map(disclose)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            subject,
-            checkpoint,
-            events,
-        })
+        let events = entries.into_iter().map(disclose).collect::<Result<_, _>>()?;
+        Ok(Self { subject, checkpoint, events })
     }
 
     /// Whom it is about.
@@ -212,11 +205,7 @@ impl SubjectBundle {
         if events.is_empty() {
             return Err(VerifyBundleError::Empty);
         }
-        Ok(VerifiedBundle {
-            subject: self.subject,
-            checkpoint: checkpoint.clone(),
-            events,
-        })
+        Ok(VerifiedBundle { subject: self.subject, checkpoint: checkpoint.clone(), events })
     }
 }
 
@@ -251,24 +240,12 @@ fn disclose(entry: &Entry, subject: &SubjectId, proof: Vec<Hash>) -> Option<Disc
 
 impl Disclosed {
     /// Checks all that depends on this event alone.
-    fn verify(
-        &self,
-        subject: SubjectId,
-        keys: &KeyRing,
-        checkpoint: &Checkpoint,
-    ) -> Result<VerifiedEvent, EventFault> {
+    fn verify(&self, subject: SubjectId, keys: &KeyRing, checkpoint: &Checkpoint) -> Result<VerifiedEvent, EventFault> {
         let header = Header::decode(&self.header)?;
-        let link = SubjectLink {
-            subject,
-            previous: self.previous,
-            count: self.count,
-        };
-        let (before, after) = self
-            .other_links
-            .split_at_checked(self.link_at)
-            .ok_or(EventFault::Parts)?;
-        let parts_fit = usize::from(header.link_count) == self.other_links.len() + 1
-            && header.meta_len as usize == self.meta.len();
+        let link = SubjectLink { subject, previous: self.previous, count: self.count };
+        let (before, after) = self.other_links.split_at_checked(self.link_at).ok_or(EventFault::Parts)?;
+        let parts_fit =
+            usize::from(header.link_count) == self.other_links.len() + 1 && header.meta_len as usize == self.meta.len();
         if !parts_fit {
             return Err(EventFault::Parts);
         }
@@ -276,21 +253,14 @@ impl Disclosed {
         let links = before.iter().chain(&own).chain(after).copied();
         let meta = hash_section(Section::Meta, &self.meta_salt, &self.meta);
         let digest = digest_of(&self.header, links, [meta, self.client, self.body]);
-        let key = keys
-            .event_key(header.key_id)
-            .ok_or(EventFault::UnknownKey(header.key_id))?;
+        let key = keys.event_key(header.key_id).ok_or(EventFault::UnknownKey(header.key_id))?;
         if !key.verify(digest.as_bytes(), &self.signature) {
             return Err(EventFault::Signature);
         }
         let leaf = leaf_hash(&leaf(&digest, &self.signature));
         let (position, size) = (header.position.get(), checkpoint.size);
         verify_inclusion(position, size, leaf, &self.proof, checkpoint.root)?;
-        Ok(VerifiedEvent {
-            header,
-            digest,
-            link,
-            meta: self.meta.clone(),
-        })
+        Ok(VerifiedEvent { header, digest, link, meta: self.meta.clone() })
     }
 }
 
@@ -305,8 +275,7 @@ impl VerifiedEvent {
             return Err(EventFault::Previous);
         }
         let is_later = before.is_none_or(|before| {
-            before.header.position < self.header.position
-                && before.header.recorded_at <= self.header.recorded_at
+            before.header.position < self.header.position && before.header.recorded_at <= self.header.recorded_at
         });
         match is_later {
             true => Ok(()),

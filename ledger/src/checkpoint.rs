@@ -85,16 +85,8 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`SignNoteError`] if the cryptographic library refuses.
-    pub fn sign(
-        signer: &CheckpointSigner,
-        size: u64,
-        root: Hash,
-    ) -> Result<SignedCheckpoint, SignNoteError> {
-        let checkpoint = Self {
-            origin: signer.origin().to_owned(),
-            size,
-            root,
-        };
+    pub fn sign(signer: &CheckpointSigner, size: u64, root: Hash) -> Result<SignedCheckpoint, SignNoteError> {
+        let checkpoint = Self { origin: signer.origin().to_owned(), size, root };
         let note = signer.sign_note(checkpoint.to_string())?;
         Ok(SignedCheckpoint { checkpoint, note })
     }
@@ -133,10 +125,7 @@ impl SignedCheckpoint {
         let signers = self.note.verify(log_keys)?;
         let origin = &self.checkpoint.origin;
         if let Some(stranger) = signers.iter().find(|key| key.name() != origin) {
-            return Err(VerifyCheckpointError::Origin {
-                origin: origin.clone(),
-                signer: stranger.name().to_owned(),
-            });
+            return Err(VerifyCheckpointError::Origin { origin: origin.clone(), signer: stranger.name().to_owned() });
         }
         Ok(&self.checkpoint)
     }

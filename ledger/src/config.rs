@@ -92,12 +92,7 @@ impl LedgerConfig {
             keys: KeySource::Generated,
             index: IndexKind::Memory,
             disk: Arc::new(crate::store::memory::MemoryDisk::new()),
-            ..Self::new(
-                Path::new("/ledger"),
-                Path::new("/published"),
-                Path::new("/keys"),
-                origin,
-            )
+            ..Self::new(Path::new("/ledger"), Path::new("/published"), Path::new("/keys"), origin)
         }
     }
 
@@ -123,8 +118,6 @@ impl std::fmt::Debug for LedgerConfig {
 
 /// The one place of this crate that reads the machine's clock.
 fn system_clock() -> Micros {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -7,9 +7,7 @@
 
 use std::sync::LazyLock;
 
-use curve25519_dalek::{
-    constants::EIGHT_TORSION, edwards::CompressedEdwardsY, scalar::Scalar, traits::IsIdentity,
-};
+use curve25519_dalek::{constants::EIGHT_TORSION, edwards::CompressedEdwardsY, scalar::Scalar, traits::IsIdentity};
 use ed25519_dalek::{Signature, VerifyingKey};
 
 /// A public key that is safe to verify with.
@@ -21,8 +19,7 @@ impl PublicKey {
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Option<Self> {
         let encoded = CompressedEdwardsY(*bytes);
         let point = encoded.decompress()?;
-        let is_good =
-            point.compress() == encoded && point.is_torsion_free() && !point.is_identity();
+        let is_good = point.compress() == encoded && point.is_torsion_free() && !point.is_identity();
         if !is_good {
             return None;
         }
@@ -38,8 +35,7 @@ impl PublicKey {
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        parse_signature(signature)
-            .is_some_and(|signature| self.0.verify_strict(message, &signature).is_ok())
+        parse_signature(signature).is_some_and(|signature| self.0.verify_strict(message, &signature).is_ok())
     }
 }
 
@@ -100,8 +96,8 @@ mod tests {
         let (key, signature) = signed();
         // S + L is the same scalar to a verifier that reduces it.
         let order = [
-            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9,
-            0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10u8,
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10u8,
         ];
         let mut other = signature;
         let mut carry = 0u16;

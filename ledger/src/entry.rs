@@ -32,9 +32,7 @@ mod draft;
 mod hash;
 mod header;
 
-pub use draft::{
-    Assigned, Draft, EncodeError, ExpectedVersion, Payload, SignError, UnsignedEntry, encode,
-};
+pub use draft::{Assigned, Draft, EncodeError, ExpectedVersion, Payload, SignError, UnsignedEntry, encode};
 pub(crate) use hash::{SALT_BYTES, Salt, Salts, Section, digest_of, hash_link, hash_section};
 pub use header::{Header, HeaderError};
 
@@ -71,11 +69,7 @@ impl SubjectLink {
     /// The link of the first event of a subject.
     #[must_use]
     pub const fn first(subject: SubjectId) -> Self {
-        Self {
-            subject,
-            previous: Digest::ZERO,
-            count: 1,
-        }
+        Self { subject, previous: Digest::ZERO, count: 1 }
     }
 
     pub(crate) fn to_bytes(self) -> [u8; LINK_BYTES] {
@@ -166,12 +160,7 @@ impl Entry {
         if !cursor.rest().is_empty() {
             return Err(DecodeError::Trailing(cursor.rest().len()));
         }
-        Ok(Self {
-            header,
-            links,
-            digest,
-            stored,
-        })
+        Ok(Self { header, links, digest, stored })
     }
 
     /// What the ledger keeps: the bytes that were hashed, then the signature.
@@ -195,13 +184,8 @@ impl Entry {
     }
 
     fn split_signature(&self) -> (&[u8], &[u8; SIGNATURE_BYTES]) {
-        #[expect(
-            clippy::expect_used,
-            reason = "every constructor puts the signature behind the bytes"
-        )]
-        self.stored
-            .split_last_chunk()
-            .expect("an entry holds its signature")
+        #[expect(clippy::expect_used, reason = "every constructor puts the signature behind the bytes")]
+        self.stored.split_last_chunk().expect("an entry holds its signature")
     }
 
     /// What the tree commits to: digest and signature, and nothing that tells of the payload.
@@ -285,9 +269,7 @@ impl Entry {
     /// The link of one subject.
     #[must_use]
     pub fn link(&self, subject: &SubjectId) -> Option<&SubjectLink> {
-        let at = self
-            .links
-            .binary_search_by(|link| link.subject.cmp(subject));
+        let at = self.links.binary_search_by(|link| link.subject.cmp(subject));
         at.ok().and_then(|at| self.links.get(at))
     }
 
@@ -333,17 +315,13 @@ impl Entry {
     }
 
     pub(crate) fn header_bytes(&self) -> &[u8] {
-        self.stored
-            .get(..self.header.bytes_len())
-            .unwrap_or_default()
+        self.stored.get(..self.header.bytes_len()).unwrap_or_default()
     }
 
     fn section(&self, before: usize, len: u32) -> &[u8] {
         let links = self.links.len() * LINK_BYTES;
         let start = self.header.bytes_len() + SALT_BYTES + links + before;
-        self.stored
-            .get(start..start + len as usize)
-            .unwrap_or_default()
+        self.stored.get(start..start + len as usize).unwrap_or_default()
     }
 }
 
@@ -381,10 +359,7 @@ fn read_links(cursor: &mut Cursor<'_>, count: u16) -> Result<Vec<SubjectLink>, D
         if !link.is_plausible() {
             return Err(DecodeError::Link(at));
         }
-        if links
-            .last()
-            .is_some_and(|before: &SubjectLink| before.subject >= link.subject)
-        {
+        if links.last().is_some_and(|before: &SubjectLink| before.subject >= link.subject) {
             return Err(DecodeError::LinkOrder(at));
         }
         links.push(link);

@@ -20,8 +20,10 @@ use crate::{
     },
 };
 
-/// The index loses at most so much when the power fails; then that is indexed again.
-const SYNC_INTERVAL: Duration = Duration::from_secs(10);
+/// The index loses at most so much when the process or the power fails; it is indexed again when the ledger is opened,
+/// which must not take long.
+const SYNC_INTERVAL: Duration = Duration::from_secs(2);
+const SYNC_EVENTS_MAX: u64 = 8 * BLOCK_EVENTS;
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 
 /// Where the pages are.
@@ -47,9 +49,7 @@ impl PagesPlace {
                 IndexKind::Memory => Ok(()),
                 IndexKind::Sled => SledPages::remove(&self.dir),
             };
-            let opened = removed
-                .map_err(|e| PagesError(e.to_string()))
-                .and_then(|()| self.open());
+            let opened = removed.map_err(|e| PagesError(e.to_string())).and_then(|()| self.open());
             tries += 1;
             if opened.is_ok() || tries >= 50 {
                 return opened;
@@ -73,9 +73,7 @@ pub(crate) fn open_index(
     });
     let (index, rebuilt) = match opened {
         Ok(index) => {
-            let missing = place.kind == IndexKind::Sled
-                && index.stored_events() == 0
-                && events >= BLOCK_EVENTS;
+            let missing = place.kind == IndexKind::Sled && index.stored_events() == 0 && events >= BLOCK_EVENTS;
             (index, missing.then(|| "it was missing".to_owned()))
         }
         Err(error) => {
@@ -97,19 +95,12 @@ pub(crate) enum IndexOpenError {
 }
 
 /// The index must be that of this log, and not reach beyond it.
-fn check_end(
-    journal: &Journal,
-    events: u64,
-    stored: u64,
-    digest: Digest,
-) -> Result<(), PagesError> {
+fn check_end(journal: &Journal, events: u64, stored: u64, digest: Digest) -> Result<(), PagesError> {
     if stored == 0 {
         return Ok(());
     }
     if stored > events {
-        return Err(PagesError(format!(
-            "it covers {stored} events of a log of {events}"
-        )));
+        return Err(PagesError(format!("it covers {stored} events of a log of {events}")));
     }
     match journal.entry(stored - 1) {
         Ok(entry) if entry.digest() == digest => Ok(()),
@@ -117,12 +108,7 @@ fn check_end(
     }
 }
 
-fn fill(
-    index: &Index,
-    journal: &Arc<Journal>,
-    events: u64,
-    progress: &dyn Progress,
-) -> Result<(), IndexOpenError> {
+fn fill(index: &Index, journal: &Arc<Journal>, events: u64, progress: &dyn Progress) -> Result<(), IndexOpenError> {
     let from = index.stored_events();
     let mut rows = Vec::new();
     for (position, stored) in (from..).zip(journal.scan(from, events)) {
@@ -150,6 +136,7 @@ impl Follower {
     /// Runs until the ledger is closed.
     pub(crate) fn run(self) {
         let mut synced = Instant::now();
+        let mut synced_events = self.core.index.boundary();
         let mut unsynced = false;
         loop {
             let closing = self.core.closing.load(Ordering::Acquire);
@@ -169,12 +156,15 @@ impl Follower {
                     }
                 }
             }
-            if unsynced && (closing || synced.elapsed() >= SYNC_INTERVAL) {
+            let events = self.core.index.boundary();
+            let many = events - synced_events.min(events) >= SYNC_EVENTS_MAX;
+            if unsynced && (closing || many || synced.elapsed() >= SYNC_INTERVAL) {
                 if let Err(error) = self.core.index.sync() {
                     tracing::error!(%error, "the index could not be flushed");
                     self.core.index_damaged.store(true, Ordering::Release);
                 }
                 synced = Instant::now();
+                synced_events = events;
                 unsynced = false;
             }
             if closing {

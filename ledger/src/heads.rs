@@ -12,11 +12,7 @@ pub(crate) struct Heads<K, V> {
 
 impl<K: Eq + Hash + Clone, V: Copy> Heads<K, V> {
     pub(crate) fn new(generation_max: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            generation_max,
-        }
+        Self { young: HashMap::new(), old: HashMap::new(), generation_max }
     }
 
     pub(crate) fn get(&mut self, key: &K) -> Option<V> {

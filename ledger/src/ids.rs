@@ -240,9 +240,7 @@ name_id! {
 }
 
 /// Place in the whole log, from 0 and without gaps; also the leaf index in the tree.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Position(pub u64);
 
@@ -287,18 +285,14 @@ impl FromStr for KeyId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        parse_hex(text)
-            .map(|bytes| Self(u32::from_be_bytes(bytes)))
-            .ok_or(ParseIdError::KeyId)
+        parse_hex(text).map(|bytes| Self(u32::from_be_bytes(bytes))).ok_or(ParseIdError::KeyId)
     }
 }
 
 serde_as_text!(KeyId);
 
 /// Microseconds since 1970-01-01T00:00:00Z.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Micros(pub i64);
 
@@ -330,14 +324,7 @@ mod tests {
         }
         let digest = Digest::from_bytes([7; 32]);
         assert_eq!(digest.to_string().parse(), Ok(digest));
-        assert!(
-            digest
-                .to_string()
-                .to_uppercase()
-                .replace('0', "A")
-                .parse::<Digest>()
-                .is_err()
-        );
+        assert!(digest.to_string().to_uppercase().replace('0', "A").parse::<Digest>().is_err());
         assert_eq!(KeyId(0x00ab_cdef).to_string(), "00abcdef");
         assert_eq!("00abcdef".parse(), Ok(KeyId(0x00ab_cdef)));
     }

@@ -82,8 +82,8 @@ impl Keeper {
             self.core.integrated.store(size, Ordering::Release);
             let grown = size - self.core.published.load(Ordering::Acquire);
             let is_time = Instant::now() >= next;
-            let wanted = (grown > 0 || self.due)
-                && (is_time || closing || grown >= self.events_max || !requests.is_empty());
+            let wanted =
+                (grown > 0 || self.due) && (is_time || closing || grown >= self.events_max || !requests.is_empty());
             if wanted || !requests.is_empty() {
                 let outcome = match wanted {
                     true => self.publish(),
@@ -135,9 +135,7 @@ impl Keeper {
                     Ok(checkpoint)
                 }
                 Some(Err(error)) => Err(error),
-                None => Err(PublishError::Stopped {
-                    reason: reason.clone(),
-                }),
+                None => Err(PublishError::Stopped { reason: reason.clone() }),
             };
             // Whoever has gone does not wait for the answer.
             let _ = reply.send(next);
@@ -167,16 +165,11 @@ impl Keeper {
         }
         self.history.add(&note)?;
         *self.core.checkpoint.write() = Some(signed.clone());
-        self.core
-            .published
-            .store(self.tree.size(), Ordering::Release);
+        self.core.published.store(self.tree.size(), Ordering::Release);
         self.due = false;
         let paths: Vec<TilePath> = partial.into_iter().map(|(path, _)| path).collect();
         let [newer, older] = std::mem::take(&mut self.partial);
-        for path in older
-            .iter()
-            .filter(|path| !newer.contains(path) && !paths.contains(path))
-        {
+        for path in older.iter().filter(|path| !newer.contains(path) && !paths.contains(path)) {
             self.core.tiles.remove(path)?;
         }
         self.partial = [paths, newer];

@@ -115,8 +115,7 @@ impl Core {
     /// Holds the sequencer back while the index or the tree is too far behind.
     pub(crate) fn wait_for_followers(&self) {
         loop {
-            let behind =
-                self.durable() - self.integrated.load(Ordering::Acquire).min(self.durable());
+            let behind = self.durable() - self.integrated.load(Ordering::Acquire).min(self.durable());
             let lag = self.index.lag().max(behind);
             if lag < LAG_EVENTS_MAX || self.inbox.stopped().is_some() {
                 return;
@@ -145,13 +144,11 @@ impl Core {
         if self.index_damaged.load(Ordering::Acquire) {
             return Err(ReadError::IndexUnavailable);
         }
-        self.index
-            .rows(key.hash(), from, direction, limit)
-            .map_err(|error| {
-                tracing::error!(%error, "the index is damaged and will be rebuilt");
-                self.index_damaged.store(true, Ordering::Release);
-                ReadError::IndexUnavailable
-            })
+        self.index.rows(key.hash(), from, direction, limit).map_err(|error| {
+            tracing::error!(%error, "the index is damaged and will be rebuilt");
+            self.index_damaged.store(true, Ordering::Release);
+            ReadError::IndexUnavailable
+        })
     }
 }
 
@@ -225,25 +222,16 @@ impl Ledger {
         reply.blocking_recv().unwrap_or_else(|_| Err(self.gone()))
     }
 
-    fn queue(
-        &self,
-        drafts: Vec<Draft>,
-    ) -> Result<oneshot::Receiver<Result<Vec<Receipt>, AppendError>>, AppendError> {
+    fn queue(&self, drafts: Vec<Draft>) -> Result<oneshot::Receiver<Result<Vec<Receipt>, AppendError>>, AppendError> {
         let bytes = appender::check(&drafts)?;
         let (reply, answer) = oneshot::channel();
-        self.0.core.inbox.push(Request::Append {
-            drafts,
-            bytes,
-            reply,
-        })?;
+        self.0.core.inbox.push(Request::Append { drafts, bytes, reply })?;
         Ok(answer)
     }
 
     fn gone(&self) -> AppendError {
         let reason = self.0.core.inbox.stopped();
-        AppendError::Stopped {
-            reason: reason.unwrap_or_else(|| "the sequencer has gone".into()),
-        }
+        AppendError::Stopped { reason: reason.unwrap_or_else(|| "the sequencer has gone".into()) }
     }
 
     /// The entry at a position; `None` behind the end of the log.
@@ -277,9 +265,7 @@ impl Ledger {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Entry>, ReadError> {
-        self.0
-            .core
-            .entries_of(Key::Stream(stream), from, direction, limit)
+        self.0.core.entries_of(Key::Stream(stream), from, direction, limit)
     }
 
     /// Events of a subject from its `from`-th on (from 1), forward or backward, at most `limit`.
@@ -293,9 +279,7 @@ impl Ledger {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<Entry>, ReadError> {
-        self.0
-            .core
-            .entries_of(Key::Subject(subject), from, direction, limit)
+        self.0.core.entries_of(Key::Subject(subject), from, direction, limit)
     }
 
     /// Events of a type from a position on, forward or backward, at most `limit`.
@@ -346,11 +330,7 @@ impl Ledger {
         // Read from the smallest on, so that each is at most the next.
         let published = self.0.core.published.load(Ordering::Acquire);
         let integrated = self.0.core.integrated.load(Ordering::Acquire);
-        Head {
-            durable: self.0.core.durable(),
-            integrated,
-            published,
-        }
+        Head { durable: self.0.core.durable(), integrated, published }
     }
 
     /// Why the ledger takes no more events, if it has stopped or was closed.
@@ -373,9 +353,7 @@ impl Ledger {
     pub fn publish(&self) -> Result<SignedCheckpoint, PublishError> {
         let (reply, answer) = mpsc::channel();
         let stopped = || PublishError::Stopped {
-            reason: self
-                .stopped()
-                .unwrap_or_else(|| "the keeper of the tree has gone".into()),
+            reason: self.stopped().unwrap_or_else(|| "the keeper of the tree has gone".into()),
         };
         let durable = self.0.core.durable();
         while self.0.core.integrated.load(Ordering::Acquire) < durable {
@@ -385,10 +363,7 @@ impl Ledger {
             }
             thread::sleep(Duration::from_micros(200));
         }
-        self.0
-            .keeper
-            .send(Message::Publish(reply))
-            .map_err(|_| stopped())?;
+        self.0.keeper.send(Message::Publish(reply)).map_err(|_| stopped())?;
         answer.recv().unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -413,20 +388,14 @@ impl Running {
             }
         };
         // The sequencer ends first, then the writer; then nothing more becomes durable.
-        std::mem::take(&mut *self.threads.lock())
-            .into_iter()
-            .for_each(join);
+        std::mem::take(&mut *self.threads.lock()).into_iter().for_each(join);
         // If it has gone already, it said why when it stopped.
         let _ = self.keeper.send(Message::Close);
         self.keeper_thread.lock().take().into_iter().for_each(join);
         self.core.closing.store(true, Ordering::Release);
         drop(self.core.signal.lock());
         self.core.block_full.notify_all();
-        self.follower_thread
-            .lock()
-            .take()
-            .into_iter()
-            .for_each(join);
+        self.follower_thread.lock().take().into_iter().for_each(join);
         self.core.durable_watch.send_replace(self.core.durable());
         self.core.durable_grew.notify_all();
     }

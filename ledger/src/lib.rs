@@ -3,15 +3,7 @@
 //! This crate knows nothing of healthcare. A payload is opaque bytes; what it says is the business of the caller.
 //! The formats (entries, tree, notes, checkpoints, tiles, proofs) are pure code and stand apart from the stores,
 //! so that whoever distrusts the writer can verify with [`verify`] alone.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod bundle;
 pub mod checkpoint;

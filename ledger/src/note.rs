@@ -81,9 +81,7 @@ impl SignedNote {
         if signatures.is_empty() {
             return Err(NoteError::NoSignatures);
         }
-        let named = |signature: &NoteSignature| {
-            key::is_name(&signature.name) && !signature.bytes.is_empty()
-        };
+        let named = |signature: &NoteSignature| key::is_name(&signature.name) && !signature.bytes.is_empty();
         if let Some(at) = signatures.iter().position(|signature| !named(signature)) {
             return Err(NoteError::Signature(at));
         }
@@ -106,10 +104,8 @@ impl SignedNote {
         let split = note.rfind("\n\n").ok_or(NoteError::NoSignatures)?;
         let (text, tail) = note.split_at_checked(split + 1).ok_or(NoteError::Text)?;
         check_text(text)?;
-        let lines = tail
-            .strip_prefix('\n')
-            .and_then(|lines| lines.strip_suffix('\n'))
-            .ok_or(NoteError::NoSignatures)?;
+        let lines =
+            tail.strip_prefix('\n').and_then(|lines| lines.strip_suffix('\n')).ok_or(NoteError::NoSignatures)?;
         if lines.split('\n').count() > NOTE_SIGNATURES_MAX {
             return Err(NoteError::TooLarge);
         }
@@ -154,8 +150,7 @@ impl SignedNote {
         let mut verified: Vec<&VerifierKey> = Vec::new();
         for signature in &self.signatures {
             let mut keys = known.clone().into_iter();
-            let is_named =
-                |key: &&VerifierKey| key.id() == signature.key_id && key.name() == signature.name;
+            let is_named = |key: &&VerifierKey| key.id() == signature.key_id && key.name() == signature.name;
             let Some(key) = keys.find(is_named) else {
                 continue;
             };
@@ -204,11 +199,7 @@ fn parse_signature(line: &str) -> Option<NoteSignature> {
     if !key::is_name(name) || signature.is_empty() {
         return None;
     }
-    Some(NoteSignature {
-        name: name.to_owned(),
-        key_id: KeyId(u32::from_be_bytes(*key_id)),
-        bytes: signature.to_vec(),
-    })
+    Some(NoteSignature { name: name.to_owned(), key_id: KeyId(u32::from_be_bytes(*key_id)), bytes: signature.to_vec() })
 }
 
 #[cfg(test)]

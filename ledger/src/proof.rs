@@ -44,9 +44,7 @@ pub enum InvalidProof {
     #[error("the proof has the wrong number of hashes")]
     Length,
     /// The hashes lead to another root.
-    #[error(
-        "the proof leads to another root: the log was changed, or the proof belongs to another entry"
-    )]
+    #[error("the proof leads to another root: the log was changed, or the proof belongs to another entry")]
     Root,
 }
 
@@ -54,11 +52,7 @@ pub enum InvalidProof {
 ///
 /// # Errors
 /// [`ProofError`] if there is no such leaf, or the source cannot be read.
-pub fn prove_inclusion<S: HashSource>(
-    source: &S,
-    index: u64,
-    size: u64,
-) -> Result<Vec<Hash>, ProofError<S::Error>> {
+pub fn prove_inclusion<S: HashSource>(source: &S, index: u64, size: u64) -> Result<Vec<Hash>, ProofError<S::Error>> {
     if index >= size {
         return Err(ProofError::NoSuchLeaf { index, size });
     }
@@ -84,11 +78,7 @@ pub fn prove_inclusion<S: HashSource>(
 ///
 /// # Errors
 /// [`ProofError`] if the sizes are in the wrong order, or the source cannot be read.
-pub fn prove_consistency<S: HashSource>(
-    source: &S,
-    old: u64,
-    new: u64,
-) -> Result<Vec<Hash>, ProofError<S::Error>> {
+pub fn prove_consistency<S: HashSource>(source: &S, old: u64, new: u64) -> Result<Vec<Hash>, ProofError<S::Error>> {
     if old > new {
         return Err(ProofError::Shrunk { old, new });
     }
@@ -125,12 +115,7 @@ fn left_size(size: u64) -> u64 {
 ///
 /// # Errors
 /// [`InvalidProof`] if the tree has no such leaf, or its path has another length.
-pub fn root_of_inclusion(
-    index: u64,
-    size: u64,
-    leaf: Hash,
-    proof: &[Hash],
-) -> Result<Hash, InvalidProof> {
+pub fn root_of_inclusion(index: u64, size: u64, leaf: Hash, proof: &[Hash]) -> Result<Hash, InvalidProof> {
     if index >= size {
         return Err(InvalidProof::OutOfRange);
     }
@@ -168,13 +153,7 @@ fn skip_missing(node: &mut u64, last: &mut u64) {
 ///
 /// # Errors
 /// [`InvalidProof`] if it does not follow.
-pub fn verify_inclusion(
-    index: u64,
-    size: u64,
-    leaf: Hash,
-    proof: &[Hash],
-    root: Hash,
-) -> Result<(), InvalidProof> {
+pub fn verify_inclusion(index: u64, size: u64, leaf: Hash, proof: &[Hash], root: Hash) -> Result<(), InvalidProof> {
     match root_of_inclusion(index, size, leaf, proof)? == root {
         true => Ok(()),
         false => Err(InvalidProof::Root),
@@ -224,10 +203,7 @@ pub fn verify_consistency(
         last >>= 1;
     }
     when(last == 0, InvalidProof::Length)?;
-    when(
-        from_old == old_root && from_new == new_root,
-        InvalidProof::Root,
-    )
+    when(from_old == old_root && from_new == new_root, InvalidProof::Root)
 }
 
 #[cfg(test)]

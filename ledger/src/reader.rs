@@ -73,10 +73,7 @@ impl Core {
         Ok(newest.first().map_or(0, Entry::stream_version))
     }
 
-    pub(crate) fn subject_head(
-        &self,
-        subject: &SubjectId,
-    ) -> Result<Option<(u64, Digest)>, ReadError> {
+    pub(crate) fn subject_head(&self, subject: &SubjectId) -> Result<Option<(u64, Digest)>, ReadError> {
         let newest = self.entries_of(Key::Subject(subject), u64::MAX, Direction::Backward, 1)?;
         let newest = newest.first();
         Ok(newest.and_then(|entry| Some((entry.link(subject)?.count, entry.digest()))))
@@ -128,11 +125,7 @@ impl LogReader {
     pub fn open(dir: &Path) -> Result<Self, ReadError> {
         let journal = Journal::open(Arc::new(RealDisk), &dir.join(crate::ledger::JOURNAL_DIR));
         let journal = journal.map_err(|error| ReadError::io(0, error))?;
-        let mut reader = Self {
-            journal: Arc::new(journal),
-            dir: dir.to_owned(),
-            size: 0,
-        };
+        let mut reader = Self { journal: Arc::new(journal), dir: dir.to_owned(), size: 0 };
         reader.refresh()?;
         Ok(reader)
     }
@@ -201,10 +194,7 @@ impl LogReader {
     }
 
     /// The stored bytes (entry and signature) from a position on, undecoded: what a parallel verifier spreads itself.
-    pub fn scan_stored(
-        &self,
-        from: Position,
-    ) -> impl Iterator<Item = Result<Vec<u8>, ReadError>> + use<> {
+    pub fn scan_stored(&self, from: Position) -> impl Iterator<Item = Result<Vec<u8>, ReadError>> + use<> {
         self.journal.scan(from.get(), self.size)
     }
 }

@@ -88,9 +88,7 @@ impl Receipt {
     /// True if the event names this subject.
     #[must_use]
     pub fn covers(&self, subject: &SubjectId) -> bool {
-        self.subjects
-            .binary_search_by_key(subject, |(id, _)| *id)
-            .is_ok()
+        self.subjects.binary_search_by_key(subject, |(id, _)| *id).is_ok()
     }
 
     /// True if the event was there already and this append was a retry of it.

@@ -82,10 +82,7 @@ impl From<ReadError> for OpenError {
 }
 
 fn damaged(position: u64, what: impl ToString) -> OpenError {
-    OpenError::Damaged {
-        position: Position(position),
-        what: what.to_string(),
-    }
+    OpenError::Damaged { position: Position(position), what: what.to_string() }
 }
 
 /// What was cut from the end of the journal: bytes that were never acknowledged.
@@ -161,10 +158,7 @@ struct State {
 
 impl Recovery<'_> {
     pub(crate) fn run(&self) -> Result<Recovered, OpenError> {
-        let covered = self
-            .checkpoint
-            .as_ref()
-            .map_or(0, |checkpoint| checkpoint.size);
+        let covered = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.size);
         let firsts = self.journal.firsts();
         match firsts.first() {
             None if covered > 0 => return Err(damaged(0, "the journal is missing")),
@@ -200,16 +194,12 @@ impl Recovery<'_> {
         let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| covered > 0) else {
             return Ok((State::new(), false));
         };
-        let last = self
-            .journal
-            .entry(covered - 1)
-            .map_err(|error| match error {
-                ReadError::Damaged { position, what } => damaged(
-                    position.get(),
-                    format!("{what} (a checkpoint of {covered} events covers it)"),
-                ),
-                other => other.into(),
-            })?;
+        let last = self.journal.entry(covered - 1).map_err(|error| match error {
+            ReadError::Damaged { position, what } => {
+                damaged(position.get(), format!("{what} (a checkpoint of {covered} events covers it)"))
+            }
+            other => other.into(),
+        })?;
         let mut leaves: Vec<[u8; LEAF_BYTES]> = Vec::new();
         for position in covered - covered % 256..covered {
             leaves.push(self.journal.entry(position)?.leaf());
@@ -228,9 +218,7 @@ impl Recovery<'_> {
         if state.tree.root() != checkpoint.root {
             return Err(damaged(
                 0,
-                format!(
-                    "the first {covered} events do not have the root that the checkpoint signed"
-                ),
+                format!("the first {covered} events do not have the root that the checkpoint signed"),
             ));
         }
         Ok((state, true))
@@ -266,37 +254,22 @@ impl Recovery<'_> {
     }
 
     fn write_finished(&self, tree: &mut Tree) -> io::Result<()> {
-        tree.take_finished()
-            .iter()
-            .try_for_each(|tile| self.tiles.write(tile))
+        tree.take_finished().iter().try_for_each(|tile| self.tiles.write(tile))
     }
 
     /// Verifies every frame from `covered` on; `None` if there is no segment yet.
-    fn verify_from(
-        &self,
-        covered: u64,
-        firsts: &[u64],
-        state: &mut State,
-    ) -> Result<Option<End>, OpenError> {
-        let start = firsts
-            .partition_point(|first| *first < covered.max(1))
-            .saturating_sub(1);
+    fn verify_from(&self, covered: u64, firsts: &[u64], state: &mut State) -> Result<Option<End>, OpenError> {
+        let start = firsts.partition_point(|first| *first < covered.max(1)).saturating_sub(1);
         let mut end = None;
         let mut position = covered;
         for (at, first) in firsts.iter().enumerate().skip(start) {
             if *first > position {
-                return Err(damaged(
-                    position,
-                    "missing between two segments of the journal",
-                ));
+                return Err(damaged(position, "missing between two segments of the journal"));
             }
             let is_last = at + 1 == firsts.len();
             let found = self.verify_segment(*first, position, is_last, state)?;
             if !is_last && found.bytes != found.file_bytes {
-                return Err(damaged(
-                    found.position,
-                    "an append is not complete, though a later segment follows",
-                ));
+                return Err(damaged(found.position, "an append is not complete, though a later segment follows"));
             }
             position = found.position;
             end = Some(found);
@@ -304,25 +277,14 @@ impl Recovery<'_> {
         Ok(end)
     }
 
-    fn verify_segment(
-        &self,
-        first: u64,
-        covered: u64,
-        is_last: bool,
-        state: &mut State,
-    ) -> Result<End, OpenError> {
+    fn verify_segment(&self, first: u64, covered: u64, is_last: bool, state: &mut State) -> Result<End, OpenError> {
         let file = self.journal.file(first)?;
         let file_bytes = file.len()?;
         let hint = if covered > first { covered - 1 } else { first };
         let known = self.journal.confirmed_offset(first, hint)?;
         let (mut position, offset) = known.map_or((first, 0), |offset| (hint, offset));
         let mut scan = FrameScan::new(&*file, offset)?;
-        let mut end = End {
-            segment: first,
-            bytes: offset,
-            position,
-            file_bytes,
-        };
+        let mut end = End { segment: first, bytes: offset, position, file_bytes };
         let mut append = Vec::new();
         let mut chunk = Vec::new();
         loop {
@@ -342,8 +304,7 @@ impl Recovery<'_> {
                     if chunk.len() >= CHUNK_ENTRIES {
                         state.take(&mut chunk, self.ring)?;
                         self.write_finished(&mut state.tree)?;
-                        self.progress
-                            .advance("tail", state.tree.size(), state.tree.size());
+                        self.progress.advance("tail", state.tree.size(), state.tree.size());
                     }
                 }
                 Ok(None) => break,
@@ -357,10 +318,7 @@ impl Recovery<'_> {
                         ));
                     }
                     if !is_last {
-                        return Err(damaged(
-                            position,
-                            format!("{error}, though a later segment follows"),
-                        ));
+                        return Err(damaged(position, format!("{error}, though a later segment follows")));
                     }
                     break;
                 }
@@ -373,12 +331,7 @@ impl Recovery<'_> {
 
 impl State {
     fn new() -> Self {
-        Self {
-            tree: Tree::default(),
-            digest: Digest::ZERO,
-            recorded_at: Micros(0),
-            key_generation: 0,
-        }
+        Self { tree: Tree::default(), digest: Digest::ZERO, recorded_at: Micros(0), key_generation: 0 }
     }
 
     /// Verifies a chunk of entries that follow the state, and moves behind them.
@@ -389,26 +342,14 @@ impl State {
                 return Err(damaged(position, "it does not link to the entry before it"));
             }
             if entry.recorded_at() < self.recorded_at {
-                return Err(damaged(
-                    position,
-                    "it is recorded before the entry before it",
-                ));
+                return Err(damaged(position, "it is recorded before the entry before it"));
             }
             let generation = ring.event_generation(entry.key_id());
             let generation = generation.ok_or_else(|| {
-                damaged(
-                    position,
-                    format!(
-                        "the key {} that signed it is not among the ledger's keys",
-                        entry.key_id()
-                    ),
-                )
+                damaged(position, format!("the key {} that signed it is not among the ledger's keys", entry.key_id()))
             })?;
             if generation < self.key_generation {
-                return Err(damaged(
-                    position,
-                    "it is signed by a key that had been replaced before",
-                ));
+                return Err(damaged(position, "it is signed by a key that had been replaced before"));
             }
             self.digest = entry.digest();
             self.recorded_at = entry.recorded_at();
@@ -456,9 +397,7 @@ pub(crate) fn compare_with_published(
         None
     };
     match root {
-        Some(root) if root != published.root => Err(OpenError::Forked {
-            published: published.size,
-        }),
+        Some(root) if root != published.root => Err(OpenError::Forked { published: published.size }),
         _ => Ok(None),
     }
 }

@@ -42,9 +42,7 @@ pub enum KeyError {
     #[error(transparent)]
     Ring(#[from] KeyRingError),
     /// The keys of another ledger.
-    #[error(
-        "the keys are those of {actual}, not of {expected}: give the ledger its own key directory"
-    )]
+    #[error("the keys are those of {actual}, not of {expected}: give the ledger its own key directory")]
     Origin {
         /// The origin that was asked for.
         expected: String,
@@ -190,11 +188,7 @@ impl CheckpointSigner {
     /// [`SignNoteError`] if the text cannot be that of a note, or the cryptographic library refuses.
     pub fn sign_note(&self, text: String) -> Result<SignedNote, SignNoteError> {
         let bytes = self.0.sign(text.as_bytes()).ok_or(SignNoteError::Failed)?;
-        let signature = NoteSignature {
-            name: self.origin().to_owned(),
-            key_id: self.key_id(),
-            bytes: bytes.to_vec(),
-        };
+        let signature = NoteSignature { name: self.origin().to_owned(), key_id: self.key_id(), bytes: bytes.to_vec() };
         Ok(SignedNote::new(text, vec![signature])?)
     }
 }

@@ -34,11 +34,7 @@ pub struct Subscription {
 
 impl Subscription {
     pub(crate) fn new(core: Arc<Core>, from: Position) -> Self {
-        Self {
-            scan: core.journal.scan(from.get(), from.get()),
-            durable: core.durable_watch.subscribe(),
-            core,
-        }
+        Self { scan: core.journal.scan(from.get(), from.get()), durable: core.durable_watch.subscribe(), core }
     }
 
     /// Position of the next event that will be given.
@@ -62,10 +58,7 @@ impl Subscription {
             if self.core.inbox.stopped().is_some() && self.core.durable() <= self.scan.position() {
                 return Err(SubscriptionError::Stopped);
             }
-            self.durable
-                .changed()
-                .await
-                .map_err(|_| SubscriptionError::Stopped)?;
+            self.durable.changed().await.map_err(|_| SubscriptionError::Stopped)?;
         }
     }
 
@@ -73,11 +66,7 @@ impl Subscription {
     ///
     /// # Errors
     /// [`SubscriptionError`] if the journal cannot be read or the ledger has stopped.
-    pub fn next_batch_blocking(
-        &mut self,
-        max: usize,
-        timeout: Duration,
-    ) -> Result<Vec<Entry>, SubscriptionError> {
+    pub fn next_batch_blocking(&mut self, max: usize, timeout: Duration) -> Result<Vec<Entry>, SubscriptionError> {
         let durable = self.core.wait_durable_above(self.scan.position(), timeout);
         let batch = self.read(durable, max)?;
         if batch.is_empty() && self.core.inbox.stopped().is_some() {

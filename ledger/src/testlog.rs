@@ -28,13 +28,7 @@ impl TestLog {
     }
 
     pub(crate) fn with_keys(keys: LedgerKeys) -> Self {
-        Self {
-            keys,
-            entries: Vec::new(),
-            tree: MemoryTree::new(),
-            streams: HashMap::new(),
-            subjects: HashMap::new(),
-        }
+        Self { keys, entries: Vec::new(), tree: MemoryTree::new(), streams: HashMap::new(), subjects: HashMap::new() }
     }
 
     /// A log of so many events over a few streams and subjects.
@@ -43,10 +37,7 @@ impl TestLog {
         for n in 0..count {
             let n = u8::try_from(n % 251).unwrap();
             let subjects = [subject(n % 5), subject(100 + n % 3)];
-            log.append(
-                &format!("stream-{}", n % 7),
-                &subjects[..usize::from(n % 3)],
-            );
+            log.append(&format!("stream-{}", n % 7), &subjects[..usize::from(n % 3)]);
         }
         log
     }
@@ -56,12 +47,7 @@ impl TestLog {
     }
 
     /// Appends an event after `change` has had its way with what the sequencer would assign.
-    pub(crate) fn append_with(
-        &mut self,
-        stream: &str,
-        subjects: &[SubjectId],
-        change: impl FnOnce(&mut Assigned),
-    ) {
+    pub(crate) fn append_with(&mut self, stream: &str, subjects: &[SubjectId], change: impl FnOnce(&mut Assigned)) {
         let (draft, mut assigned) = self.assign(stream, subjects);
         change(&mut assigned);
         let unsigned = encode(&draft, assigned).unwrap();
@@ -98,11 +84,7 @@ impl TestLog {
         };
         let link = |subject: &SubjectId| match self.subjects.get(subject) {
             None => SubjectLink::first(*subject),
-            Some((count, previous)) => SubjectLink {
-                subject: *subject,
-                previous: *previous,
-                count: count + 1,
-            },
+            Some((count, previous)) => SubjectLink { subject: *subject, previous: *previous, count: count + 1 },
         };
         let assigned = Assigned {
             position: Position(position),

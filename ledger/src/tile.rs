@@ -61,11 +61,7 @@ pub fn decode_hashes(bytes: &[u8], width: u16) -> Result<Vec<Hash>, TileError> {
     let expected = usize::from(width) * Hash::BYTES;
     if bytes.len() != expected {
         let actual = bytes.len();
-        return Err(TileError::HashBytes {
-            width,
-            expected,
-            actual,
-        });
+        return Err(TileError::HashBytes { width, expected, actual });
     }
     let (hashes, _) = bytes.as_chunks();
     Ok(hashes.iter().copied().map(Hash::from_bytes).collect())
@@ -75,9 +71,7 @@ pub fn decode_hashes(bytes: &[u8], width: u16) -> Result<Vec<Hash>, TileError> {
 ///
 /// # Errors
 /// [`TileError::EntryTooLong`] if the length of an entry does not fit two bytes.
-pub fn encode_entries<E: AsRef<[u8]>>(
-    entries: impl IntoIterator<Item = E>,
-) -> Result<Vec<u8>, TileError> {
+pub fn encode_entries<E: AsRef<[u8]>>(entries: impl IntoIterator<Item = E>) -> Result<Vec<u8>, TileError> {
     let mut bytes = Vec::new();
     for entry in entries {
         let entry = entry.as_ref();
@@ -155,11 +149,7 @@ where
     type Error = TileSourceError<E>;
 
     fn hash(&self, level: u8, index: u64) -> Result<Hash, Self::Error> {
-        let not_in_tree = || TileSourceError::NotInTree {
-            level,
-            index,
-            size: self.size,
-        };
+        let not_in_tree = || TileSourceError::NotInTree { level, index, size: self.size };
         // A hash between two levels of tiles is computed from the 2^above hashes of the tile below it.
         let (tile_level, above) = (level / TILE_HEIGHT, level % TILE_HEIGHT);
         if level >= 64 || index >= self.size >> level {

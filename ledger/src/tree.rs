@@ -67,9 +67,7 @@ pub fn leaf_hash(leaf: &[u8]) -> Hash {
 /// Hash of a node over its two children.
 #[must_use]
 pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
-    let hasher = Sha256::new_with_prefix([0x01])
-        .chain_update(left.0)
-        .chain_update(right.0);
+    let hasher = Sha256::new_with_prefix([0x01]).chain_update(left.0).chain_update(right.0);
     Hash(hasher.finalize().into())
 }
 
@@ -119,9 +117,7 @@ impl<S: HashSource + ?Sized> HashSource for &S {
 /// # Errors
 /// Those of the source.
 pub fn range_root<S: HashSource>(source: &S, start: u64, end: u64) -> Result<Hash, S::Error> {
-    let parts = subtrees(start, end)
-        .map(|(level, index)| source.hash(level, index))
-        .collect::<Result<Vec<_>, _>>()?;
+    let parts = subtrees(start, end).map(|(level, index)| source.hash(level, index)).collect::<Result<Vec<_>, _>>()?;
     Ok(join(parts.into_iter()).unwrap_or_else(empty_root))
 }
 
@@ -165,11 +161,7 @@ impl Frontier {
         let expected = size.count_ones() as usize;
         if parts.len() != expected {
             let actual = parts.len();
-            return Err(FrontierError {
-                size,
-                expected,
-                actual,
-            });
+            return Err(FrontierError { size, expected, actual });
         }
         Ok(Self { size, parts })
     }
@@ -179,9 +171,7 @@ impl Frontier {
     /// # Errors
     /// Those of the source.
     pub fn from_source<S: HashSource>(source: &S, size: u64) -> Result<Self, S::Error> {
-        let parts = subtrees(0, size)
-            .map(|(level, index)| source.hash(level, index))
-            .collect::<Result<_, _>>()?;
+        let parts = subtrees(0, size).map(|(level, index)| source.hash(level, index)).collect::<Result<_, _>>()?;
         Ok(Self { size, parts })
     }
 
@@ -253,11 +243,9 @@ impl MemoryTree {
     /// Adds the hash of the next leaf.
     pub fn push(&mut self, leaf: Hash) {
         let levels = &mut self.levels;
-        self.frontier.push_with(leaf, |level, _, hash| {
-            match levels.get_mut(usize::from(level)) {
-                Some(hashes) => hashes.push(hash),
-                None => levels.push(vec![hash]),
-            }
+        self.frontier.push_with(leaf, |level, _, hash| match levels.get_mut(usize::from(level)) {
+            Some(hashes) => hashes.push(hash),
+            None => levels.push(vec![hash]),
         });
     }
 
@@ -280,10 +268,7 @@ impl HashSource for MemoryTree {
     fn hash(&self, level: u8, index: u64) -> Result<Hash, NotInTree> {
         let at = usize::try_from(index).unwrap_or(usize::MAX);
         let hashes = self.levels.get(usize::from(level));
-        hashes
-            .and_then(|hashes| hashes.get(at))
-            .copied()
-            .ok_or(NotInTree { level, index })
+        hashes.and_then(|hashes| hashes.get(at)).copied().ok_or(NotInTree { level, index })
     }
 }
 

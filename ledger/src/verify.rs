@@ -38,11 +38,7 @@ impl Start {
     /// The first entry: everything can be checked.
     #[must_use]
     pub fn genesis() -> Self {
-        Self {
-            position: Position(0),
-            previous: Some(Digest::ZERO),
-            frontier: Some(Frontier::new()),
-        }
+        Self { position: Position(0), previous: Some(Digest::ZERO), frontier: Some(Frontier::new()) }
     }
 
     /// An entry within the log. Streams and subjects are checked from where they are first met; with the digest of the
@@ -51,11 +47,7 @@ impl Start {
     pub fn at(position: Position, previous: Option<Digest>) -> Self {
         match position {
             Position(0) => Self::genesis(),
-            _ => Self {
-                position,
-                previous,
-                frontier: None,
-            },
+            _ => Self { position, previous, frontier: None },
         }
     }
 
@@ -86,18 +78,11 @@ pub struct Verification<'a> {
 
 impl Verification<'_> {
     /// Verifies stored entries ([`crate::Entry::stored`]) in the order of the log.
-    pub fn run<E: Display>(
-        &self,
-        entries: impl Iterator<Item = Result<Vec<u8>, E>> + Send,
-    ) -> Report {
+    pub fn run<E: Display>(&self, entries: impl Iterator<Item = Result<Vec<u8>, E>> + Send) -> Report {
         let mut chain = Chain::new(self);
-        let span = self
-            .until
-            .map(|until| until.get().saturating_sub(self.start.position.get()));
+        let span = self.until.map(|until| until.get().saturating_sub(self.start.position.get()));
         let limit = usize::try_from(span.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let mut entries = entries
-            .map(|entry| entry.map_err(|error| error.to_string()))
-            .take(limit);
+        let mut entries = entries.map(|entry| entry.map_err(|error| error.to_string())).take(limit);
         let mut read = read_window(&mut entries);
         let mut checked = Window::default();
         loop {

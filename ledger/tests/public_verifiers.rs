@@ -1,18 +1,13 @@
 //! Verifiers that we did not write accept what we publish: the crates `signed_note` and `tlog_tiles` read our
 //! checkpoints, keys, tiles and proofs, and refuse them once a byte is changed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{cell::RefCell, collections::HashMap};
 
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::{
-    Error, HashReader, Tile, TileHashReader, TileReader, check_record, check_tree, prove_record,
-    prove_tree, record_hash, stored_hash_index,
+    Error, HashReader, Tile, TileHashReader, TileReader, check_record, check_tree, prove_record, prove_tree,
+    record_hash, stored_hash_index,
 };
 use wardbook_ledger::{
     Digest, Draft, Entry, ExpectedVersion, Micros, Payload, Position, SubjectId, SubjectLink,
@@ -47,12 +42,7 @@ impl Log {
             tree.push(leaf_hash(&entry.leaf()));
             leaves.push(entry.leaf());
         }
-        let mut log = Self {
-            keys,
-            leaves,
-            tree,
-            files: HashMap::new(),
-        };
+        let mut log = Self { keys, leaves, tree, files: HashMap::new() };
         log.publish();
         log
     }
@@ -65,9 +55,8 @@ impl Log {
                     break;
                 };
                 let first = index * 256;
-                let hashes: Vec<_> = (first..first + u64::from(path.width()))
-                    .map(|at| self.tree.hash(level * 8, at).unwrap())
-                    .collect();
+                let hashes: Vec<_> =
+                    (first..first + u64::from(path.width())).map(|at| self.tree.hash(level * 8, at).unwrap()).collect();
                 self.files.insert(path.to_string(), encode_hashes(&hashes));
             }
         }
@@ -129,9 +118,7 @@ impl TileReader for Files<'_> {
 
     fn read_tiles(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>, Error> {
         let read = |tile: &Tile| {
-            let kind = TileKind::Hashes {
-                level: tile.level(),
-            };
+            let kind = TileKind::Hashes { level: tile.level() };
             let width = u16::try_from(tile.width()).unwrap();
             let path = TilePath::new(kind, tile.level_index(), width).unwrap();
             // The crate names tiles as Go's checksum database does: the same path with the tile height in it.
@@ -207,10 +194,7 @@ fn tlog_tiles_reads_our_checkpoint_and_authenticates_our_tiles() {
         let root = *checkpoint.hash();
         assert_eq!(root.0, *log.tree.root().as_bytes());
 
-        let files = Files {
-            files: &log.files,
-            read: RefCell::default(),
-        };
+        let files = Files { files: &log.files, read: RefCell::default() };
         let reader = TileHashReader::new(size, root, &files);
         for index in [0, size / 2, size - 1] {
             let entries = TilePath::entries_at(size, index / 256).unwrap();
@@ -223,14 +207,9 @@ fn tlog_tiles_reads_our_checkpoint_and_authenticates_our_tiles() {
 
             // Their proof from our tiles is our proof, and their check accepts ours.
             let proof = prove_inclusion(&log.tree, index, size).unwrap();
-            assert_eq!(
-                prove_record(size, index, &reader).unwrap(),
-                all_theirs(&proof)
-            );
+            assert_eq!(prove_record(size, index, &reader).unwrap(), all_theirs(&proof));
             check_record(&all_theirs(&proof), size, root, index, hash).unwrap();
-            assert!(
-                check_record(&all_theirs(&proof), size, root, index, root).is_err() || size == 1
-            );
+            assert!(check_record(&all_theirs(&proof), size, root, index, root).is_err() || size == 1);
 
             let old = index + 1;
             let old_root = theirs(root_at(&log.tree, old).unwrap());
@@ -238,13 +217,7 @@ fn tlog_tiles_reads_our_checkpoint_and_authenticates_our_tiles() {
             assert_eq!(prove_tree(size, old, &reader).unwrap(), all_theirs(&proof));
             check_tree(&all_theirs(&proof), size, root, old, old_root).unwrap();
         }
-        assert!(
-            files
-                .read
-                .borrow()
-                .iter()
-                .all(|path| path.starts_with("tile/"))
-        );
+        assert!(files.read.borrow().iter().all(|path| path.starts_with("tile/")));
     }
 }
 
@@ -256,10 +229,7 @@ fn tlog_tiles_refuses_a_tile_of_ours_with_a_changed_byte() {
     let mut log = Log::of(257);
     let root = theirs(log.tree.root());
     log.files.get_mut("tile/0/000").unwrap()[40] ^= 1;
-    let files = Files {
-        files: &log.files,
-        read: RefCell::default(),
-    };
+    let files = Files { files: &log.files, read: RefCell::default() };
     let reader = TileHashReader::new(257, root, &files);
     assert!(reader.read_hashes(&[stored_hash_index(0, 1)]).is_err());
     assert!(reader.read_hashes(&[stored_hash_index(0, 256)]).is_ok());
@@ -281,9 +251,7 @@ fn the_parts_of_a_tlog_proof_are_accepted() {
     assert_eq!(lines.next(), Some("c2sp.org/tlog-proof@v1"));
     assert!(lines.next().unwrap().starts_with("extra "));
     assert_eq!(lines.next(), Some("index 42"));
-    let hashes: Vec<_> = lines
-        .map(|line| tlog_tiles::Hash::parse_hash(line).unwrap())
-        .collect();
+    let hashes: Vec<_> = lines.map(|line| tlog_tiles::Hash::parse_hash(line).unwrap()).collect();
     let note = Note::from_bytes(note.as_bytes()).unwrap();
     note.verify(&log.verifiers()).unwrap();
     let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text()).unwrap();

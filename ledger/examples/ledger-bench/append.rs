@@ -38,10 +38,7 @@ pub fn draft(number: u64, salt: u64) -> Draft {
         expected: ExpectedVersion::Any,
         event_type: "access.chart_opened".parse().unwrap(),
         schema_version: 1,
-        subjects: vec![
-            SubjectId::from_bytes(subject),
-            SubjectId::from_bytes([7; 16]),
-        ],
+        subjects: vec![SubjectId::from_bytes(subject), SubjectId::from_bytes([7; 16])],
         payload: Payload {
             meta: vec![b'm'; META_BYTES],
             client: vec![b'c'; 40],
@@ -78,10 +75,7 @@ struct Measured {
 }
 
 fn measure(side: &Side, producers: u64, time: Duration) -> Measured {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let began = Instant::now();
     let cpu = cpu_seconds();
     let tasks: Vec<_> = (0..producers)
@@ -104,11 +98,7 @@ fn measure(side: &Side, producers: u64, time: Duration) -> Measured {
     }
     let seconds = began.elapsed().as_secs_f64();
     let cpu = cpu_seconds() - cpu;
-    Measured {
-        per_second: micros.len() as f64 / seconds,
-        cpu_us: cpu * 1e6 / micros.len() as f64,
-        micros,
-    }
+    Measured { per_second: micros.len() as f64 / seconds, cpu_us: cpu * 1e6 / micros.len() as f64, micros }
 }
 
 fn quantile(sorted: &[u64], share: f64) -> u64 {
@@ -139,16 +129,8 @@ pub fn run(options: &Options) {
         false => Arc::new(SlowDisk { flush }),
     };
     let ledger = ledger_in(&dir, &disk);
-    let first = ledger
-        .append_blocking(vec![draft(u64::MAX / 2, 1)])
-        .unwrap();
-    let bytes = ledger
-        .read(first[0].position())
-        .unwrap()
-        .unwrap()
-        .stored()
-        .len()
-        + 16;
+    let first = ledger.append_blocking(vec![draft(u64::MAX / 2, 1)]).unwrap();
+    let bytes = ledger.read(first[0].position()).unwrap().unwrap().stored().len() + 16;
     println!(
         "event: {bytes} bytes on disk, 5 index rows; added flush latency: {flush:?}; rounds of {time:?}: {rounds}"
     );
@@ -183,11 +165,7 @@ pub fn run(options: &Options) {
             }
         }
         // The better of the two raw sides is the limit.
-        let limit = sides
-            .iter()
-            .filter(|s| s.name != "ledger")
-            .map(|s| median(s.rates.clone()))
-            .fold(0.0, f64::max);
+        let limit = sides.iter().filter(|s| s.name != "ledger").map(|s| median(s.rates.clone())).fold(0.0, f64::max);
         for sums in &mut sides {
             let rate = median(sums.rates.clone());
             sums.micros.sort_unstable();
@@ -208,6 +186,7 @@ pub fn run(options: &Options) {
             }));
         }
     }
+    assert_eq!(ledger.stopped(), None);
     ledger.close();
     drop(ledger);
     options.write_json(&rows);
@@ -217,12 +196,7 @@ pub fn run(options: &Options) {
 pub fn ledger_in(dir: &Path, disk: &Arc<dyn Disk>) -> Ledger {
     let config = LedgerConfig {
         disk: Arc::clone(disk),
-        ..LedgerConfig::new(
-            &dir.join("ledger"),
-            &dir.join("published"),
-            &dir.join("keys"),
-            "bench.example.org/ledger",
-        )
+        ..LedgerConfig::new(&dir.join("ledger"), &dir.join("published"), &dir.join("keys"), "bench.example.org/ledger")
     };
     Ledger::open(config, &()).unwrap()
 }

@@ -38,16 +38,12 @@ impl Options {
 
     pub fn get<T: std::str::FromStr>(&self, name: &str, default: T) -> T {
         let value = self.0.get(name).map(|text| text.parse().ok());
-        value.map_or(default, |value| {
-            value.unwrap_or_else(|| panic!("--{name} is malformed"))
-        })
+        value.map_or(default, |value| value.unwrap_or_else(|| panic!("--{name} is malformed")))
     }
 
     pub fn list(&self, name: &str, default: &str) -> Vec<u64> {
         let text = self.get(name, default.to_owned());
-        text.split(',')
-            .map(|number| number.parse().expect("a list of numbers"))
-            .collect()
+        text.split(',').map(|number| number.parse().expect("a list of numbers")).collect()
     }
 
     pub fn dir(&self) -> PathBuf {

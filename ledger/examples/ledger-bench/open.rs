@@ -31,13 +31,7 @@ pub fn run(options: &Options) {
     let mut rows = Vec::new();
     println!(
         "{:>10} {:>12} {:>12} {:>12} {:>14} {:>14} {:>12}",
-        "events",
-        "fill ev/s",
-        "after kill",
-        "after close",
-        "without index",
-        "verify ev/s",
-        "peak MiB"
+        "events", "fill ev/s", "after kill", "after close", "without index", "verify ev/s", "peak MiB"
     );
     for events in options.list("events", "100000,1000000") {
         let _ = fs::remove_dir_all(&dir);
@@ -48,10 +42,7 @@ pub fn run(options: &Options) {
             .args(["open", "--dir", dir.to_str().unwrap()])
             .env("LEDGER_BENCH_FILL", events.to_string())
             .status();
-        assert!(
-            !status.unwrap().success(),
-            "the filling process was to kill itself"
-        );
+        assert!(!status.unwrap().success(), "the filling process was to kill itself");
         let fill_rate = events as f64 / began.elapsed().as_secs_f64();
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let open = || {
@@ -118,17 +109,12 @@ fn fill(dir: &Path, events: u64) {
         }
     });
     assert!(!failed.load(Ordering::Relaxed));
-    Command::new("kill")
-        .args(["-9", &std::process::id().to_string()])
-        .status()
-        .unwrap();
+    Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
     std::thread::park();
 }
 
 fn peak_mib() -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok())
-        .unwrap_or(0.0)
-        / 1024.0
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

@@ -27,10 +27,7 @@ impl RawLog {
     /// `gather`: wait a little for those who were in the last group, as the ledger does, so that it is the flush that
     /// is compared and not the luck of two half groups.
     pub fn open(disk: Arc<dyn Disk>, path: &Path, gather: bool) -> Self {
-        let queue = Arc::new(Queue {
-            waiting: Mutex::new((Vec::new(), false)),
-            came: Condvar::new(),
-        });
+        let queue = Arc::new(Queue { waiting: Mutex::new((Vec::new(), false)), came: Condvar::new() });
         let file = disk.open(path).unwrap();
         let theirs = Arc::clone(&queue);
         let writer = thread::spawn(move || {
@@ -65,10 +62,7 @@ impl RawLog {
                 }
             }
         });
-        Self {
-            queue,
-            writer: Some(writer),
-        }
+        Self { queue, writer: Some(writer) }
     }
 
     pub async fn append(&self, bytes: Vec<u8>) {

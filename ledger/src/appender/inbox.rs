@@ -18,11 +18,7 @@ pub(crate) type Outcome = Result<Vec<Receipt>, AppendError>;
 /// Something for the sequencer to do.
 pub(crate) enum Request {
     /// Append drafts.
-    Append {
-        drafts: Vec<Draft>,
-        bytes: usize,
-        reply: oneshot::Sender<Outcome>,
-    },
+    Append { drafts: Vec<Draft>, bytes: usize, reply: oneshot::Sender<Outcome> },
     /// Sign with other keys from the next event on.
     Keys(Arc<LedgerKeys>),
 }
@@ -41,6 +37,8 @@ struct State {
     /// Set when the writer waits for a group, with what the last one taught.
     idle: Option<Idle>,
     flush_typical: Duration,
+    /// Somebody came while the writer was at work.
+    crowded: bool,
     closed: bool,
     /// Nothing more is written, not even what is queued.
     broken: bool,
@@ -59,8 +57,9 @@ struct Idle {
 pub(crate) enum Next {
     /// These requests have come.
     Prepare(Vec<Request>),
-    /// The writer is free and the group is worth a flush.
-    Write,
+    /// The writer is free and the group is worth a flush. `alone`: only one append waits, and none came during the last
+    /// flush.
+    Write { alone: bool },
     /// Nothing more will come.
     End,
 }
@@ -71,16 +70,14 @@ const GATHER_PERCENT: u32 = 15;
 
 impl Inbox {
     pub(crate) fn new(appends_max: usize, bytes_max: usize) -> Self {
-        let idle = Idle {
-            since: Instant::now(),
-            appends: 0,
-        };
+        let idle = Idle { since: Instant::now(), appends: 0 };
         Self {
             state: Mutex::new(State {
                 queue: VecDeque::new(),
                 bytes: 0,
                 idle: Some(idle),
                 flush_typical: Duration::ZERO,
+                crowded: false,
                 closed: false,
                 broken: false,
                 stopped: None,
@@ -99,8 +96,7 @@ impl Inbox {
             return Err(AppendError::Stopped { reason });
         }
         if let Request::Append { bytes, .. } = &request {
-            let full =
-                state.queue.len() >= self.appends_max || state.bytes + bytes > self.bytes_max;
+            let full = state.queue.len() >= self.appends_max || state.bytes + bytes > self.bytes_max;
             if full && !state.queue.is_empty() {
                 // A group takes about a flush; the queue holds a few.
                 let retry_after = (state.flush_typical * 8).max(Duration::from_millis(20));
@@ -108,6 +104,7 @@ impl Inbox {
             }
             state.bytes += bytes;
         }
+        state.crowded |= state.idle.is_none();
         state.queue.push_back(request);
         // Whoever drains takes all, so only the first to come need wake it.
         let first = state.queue.len() == 1;
@@ -137,7 +134,9 @@ impl Inbox {
                 let until = idle.since + state.flush_typical * GATHER_PERCENT / 100;
                 if !room || held >= idle.appends || Instant::now() >= until || state.closed {
                     state.idle = None;
-                    return Next::Write;
+                    let alone = held == 1 && !state.crowded;
+                    state.crowded = false;
+                    return Next::Write { alone };
                 }
                 deadline = Some(until);
             }
@@ -162,10 +161,7 @@ impl Inbox {
             Duration::ZERO => flush,
             typical => (typical * 7 + flush) / 8,
         };
-        state.idle = Some(Idle {
-            since: Instant::now(),
-            appends,
-        });
+        state.idle = Some(Idle { since: Instant::now(), appends });
         drop(state);
         self.changed.notify_one();
     }

@@ -11,12 +11,10 @@ use tokio::sync::oneshot;
 use super::{
     AppendError,
     inbox::{Next, Outcome, Request},
-    writer::{Group, Waiting},
+    writer::{Group, Waiting, Writer},
 };
 use crate::{
-    entry::{
-        Assigned, Draft, Entry, ExpectedVersion, SignError, SubjectLink, UnsignedEntry, encode,
-    },
+    entry::{Assigned, Draft, Entry, ExpectedVersion, SignError, SubjectLink, UnsignedEntry, encode},
     heads::Heads,
     ids::{Digest, Micros, Position, StreamId, SubjectId},
     ledger::Core,
@@ -56,6 +54,7 @@ pub(crate) struct Sequencer {
     in_flight: VecDeque<Entry>,
     group: Group,
     groups: mpsc::SyncSender<Group>,
+    writer: Writer,
     /// Threads that help to sign; none on a single core.
     helpers: Option<rayon::ThreadPool>,
 }
@@ -80,6 +79,7 @@ impl Sequencer {
         tail: &Tail,
         seed: [u8; 32],
         groups: mpsc::SyncSender<Group>,
+        writer: Writer,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let helpers = rayon::ThreadPoolBuilder::new()
@@ -101,6 +101,7 @@ impl Sequencer {
             in_flight: VecDeque::new(),
             group: Group::default(),
             groups,
+            writer,
         }
     }
 
@@ -110,9 +111,12 @@ impl Sequencer {
             let room = self.has_room();
             match self.core.clone().inbox.next(self.group.waiting.len(), room) {
                 Next::Prepare(requests) => self.prepare(requests),
-                Next::Write => {
+                Next::Write { alone } => {
                     let group = std::mem::take(&mut self.group);
-                    if let Err(refused) = self.groups.send(group) {
+                    if alone {
+                        // What fails is told by the writer; the inbox then says that it is the end.
+                        self.writer.flush(group);
+                    } else if let Err(refused) = self.groups.send(group) {
                         self.refuse(refused.0.waiting);
                     }
                 }
@@ -149,11 +153,7 @@ impl Sequencer {
         }
         self.sign();
         let durable = self.core.durable();
-        while self
-            .in_flight
-            .front()
-            .is_some_and(|entry| entry.position().get() < durable)
-        {
+        while self.in_flight.front().is_some_and(|entry| entry.position().get() < durable) {
             self.in_flight.pop_front();
         }
     }
@@ -180,11 +180,7 @@ impl Sequencer {
     }
 
     fn find_retry(&mut self, drafts: &[Draft]) -> Result<Option<Vec<Receipt>>, AppendError> {
-        if self
-            .unsigned
-            .iter()
-            .any(|(one, _)| drafts.iter().any(|d| d.id == one.header().event_id))
-        {
+        if self.unsigned.iter().any(|(one, _)| drafts.iter().any(|d| d.id == one.header().event_id)) {
             self.sign();
         }
         let mut receipts = Vec::new();
@@ -212,9 +208,7 @@ impl Sequencer {
 
     fn find(&self, draft: &Draft) -> Result<Option<Entry>, ReadError> {
         let key = Key::Id(&draft.id);
-        let rows = self
-            .core
-            .index_rows(key, 0, crate::Direction::Forward, usize::MAX)?;
+        let rows = self.core.index_rows(key, 0, crate::Direction::Forward, usize::MAX)?;
         for row in rows {
             let entry = self.entry(row.position)?;
             if key.is_of(&entry) {
@@ -226,13 +220,8 @@ impl Sequencer {
 
     /// An entry that is durable or in flight.
     fn entry(&self, position: u64) -> Result<Entry, ReadError> {
-        let first = self
-            .in_flight
-            .front()
-            .map_or(u64::MAX, |entry| entry.position().get());
-        let at = position
-            .checked_sub(first)
-            .and_then(|at| usize::try_from(at).ok());
+        let first = self.in_flight.front().map_or(u64::MAX, |entry| entry.position().get());
+        let at = position.checked_sub(first).and_then(|at| usize::try_from(at).ok());
         match at.and_then(|at| self.in_flight.get(at)) {
             Some(entry) => Ok(entry.clone()),
             None => self.core.journal.entry(position),
@@ -302,9 +291,7 @@ impl Sequencer {
     fn newest(&self, key: Key<'_>) -> Result<Option<Entry>, ReadError> {
         let mut from = u64::MAX;
         loop {
-            let rows = self
-                .core
-                .index_rows(key, from, crate::Direction::Backward, 4)?;
+            let rows = self.core.index_rows(key, from, crate::Direction::Backward, 4)?;
             for row in &rows {
                 let entry = self.entry(row.position)?;
                 if key.is_of(&entry) {
@@ -329,11 +316,7 @@ impl Sequencer {
             for subject in &draft.subjects {
                 let (count, previous) = self.subject_head(subject).map_err(busy)?;
                 undo.push((*subject, (count, previous)));
-                links.push(SubjectLink {
-                    subject: *subject,
-                    previous,
-                    count: count + 1,
-                });
+                links.push(SubjectLink { subject: *subject, previous, count: count + 1 });
             }
             let mut salt = [0; 16];
             self.salts.fill(&mut salt);
@@ -351,8 +334,7 @@ impl Sequencer {
                     self.digest = entry.digest();
                     self.next += 1;
                     for link in entry.links() {
-                        self.subjects
-                            .set(&link.subject, (link.count, entry.digest()));
+                        self.subjects.set(&link.subject, (link.count, entry.digest()));
                     }
                     self.unsigned.push((entry, false));
                 }
@@ -368,8 +350,7 @@ impl Sequencer {
         }
         self.recorded_at = now;
         for (entry, _) in self.unsigned.iter().skip(start) {
-            self.streams
-                .set(&entry.header().stream, entry.header().stream_version);
+            self.streams.set(&entry.header().stream, entry.header().stream_version);
         }
         if let Some((_, last)) = self.unsigned.last_mut() {
             *last = true;
@@ -403,21 +384,14 @@ impl Sequencer {
     /// threads of the common one while they wait for us.
     fn sign_shared(&self, unsigned: Vec<(UnsignedEntry, bool)>) -> Result<Vec<Signed>, SignError> {
         let keys = &*self.keys;
-        let Some(pool) = self
-            .helpers
-            .as_ref()
-            .filter(|_| unsigned.len() >= SHARED_SIGNATURES_MIN)
-        else {
+        let Some(pool) = self.helpers.as_ref().filter(|_| unsigned.len() >= SHARED_SIGNATURES_MIN) else {
             return unsigned.into_iter().map(|one| sign(one, keys)).collect();
         };
         let share = unsigned.len().div_ceil(pool.current_num_threads() + 1);
         let mut shares = Vec::new();
         let mut unsigned = unsigned.into_iter();
         while unsigned.len() > 0 {
-            shares.push((
-                unsigned.by_ref().take(share).collect::<Vec<_>>(),
-                Vec::new(),
-            ));
+            shares.push((unsigned.by_ref().take(share).collect::<Vec<_>>(), Vec::new()));
         }
         let work = |(from, to): &mut (Vec<(UnsignedEntry, bool)>, Vec<_>)| {
             to.extend(from.drain(..).map(|one| sign(one, keys)));
@@ -433,11 +407,7 @@ impl Sequencer {
         shares.into_iter().flat_map(|(_, signed)| signed).collect()
     }
 
-    fn add_to_group(
-        &mut self,
-        signed: Vec<Signed>,
-        waiting: Vec<(oneshot::Sender<Outcome>, usize)>,
-    ) {
+    fn add_to_group(&mut self, signed: Vec<Signed>, waiting: Vec<(oneshot::Sender<Outcome>, usize)>) {
         let mut signed = signed.into_iter();
         for (reply, events) in waiting {
             let mut receipts = Vec::with_capacity(events);
@@ -460,37 +430,24 @@ impl Sequencer {
             number_in_group: u32::try_from(group.ends.len()).unwrap_or(u32::MAX),
         };
         write_frame(&mut group.frames, signed.entry.stored(), mark);
-        group
-            .ends
-            .push(u32::try_from(group.frames.len()).unwrap_or(u32::MAX));
+        group.ends.push(u32::try_from(group.frames.len()).unwrap_or(u32::MAX));
         group.leaves.push(signed.entry.leaf());
         self.core.index.add(position, &signed.rows);
         self.in_flight.push_back(signed.entry);
     }
 }
 
-fn sign(
-    (entry, last_of_append): (UnsignedEntry, bool),
-    keys: &LedgerKeys,
-) -> Result<Signed, SignError> {
+fn sign((entry, last_of_append): (UnsignedEntry, bool), keys: &LedgerKeys) -> Result<Signed, SignError> {
     let entry = entry.sign(&keys.events)?;
     let mut rows = Vec::with_capacity(3 + entry.links().len());
     rows_of(&entry, |row| rows.push(row));
-    Ok(Signed {
-        entry,
-        rows,
-        last_of_append,
-    })
+    Ok(Signed { entry, rows, last_of_append })
 }
 
 /// An index that cannot answer now is a reason to come back, not to guess.
 fn busy(error: ReadError) -> AppendError {
     match error {
-        ReadError::IndexUnavailable => AppendError::Busy {
-            retry_after: Duration::from_secs(1),
-        },
-        other => AppendError::Stopped {
-            reason: other.to_string(),
-        },
+        ReadError::IndexUnavailable => AppendError::Busy { retry_after: Duration::from_secs(1) },
+        other => AppendError::Stopped { reason: other.to_string() },
     }
 }

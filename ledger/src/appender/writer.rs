@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{AppendError, inbox::Outcome};
-use crate::{entry::LEAF_BYTES, ledger::Core, receipt::Receipt};
+use crate::{entry::LEAF_BYTES, keeper::Message, ledger::Core, receipt::Receipt};
 
 /// Appends that are flushed as one.
 #[derive(Default)]
@@ -34,47 +34,53 @@ impl Group {
     }
 }
 
-/// See the module.
+/// See the module. There are two: one on a thread of its own, and one of the sequencer, for a producer who is alone and
+/// need not pay for waking another thread. Only one of them ever writes: whoever was told that the writer is free.
+#[derive(Clone)]
 pub(crate) struct Writer {
     pub core: Arc<Core>,
-    pub groups: mpsc::Receiver<Group>,
-    pub leaves: mpsc::Sender<crate::keeper::Message>,
+    pub leaves: mpsc::Sender<Message>,
 }
 
 impl Writer {
     /// Runs until the sequencer has gone or a write fails.
-    pub(crate) fn run(self) {
-        while let Ok(mut group) = self.groups.recv() {
-            let began = Instant::now();
-            if let Err(error) = self
-                .core
-                .journal
-                .append(group.first, &group.frames, &group.ends)
-            {
-                // Never tried again: a second flush that succeeds would prove nothing.
-                let reason = format!("an append could not be made durable ({error})");
-                self.core.stop(&reason);
-                for waiting in group.waiting {
-                    let reason = reason.clone();
-                    let _ = waiting.reply.send(Err(AppendError::Stopped { reason }));
-                }
-                return;
-            }
-            let flush = began.elapsed();
-            let waiting = std::mem::take(&mut group.waiting);
-            if group.events() > 0 {
-                self.core.set_durable(group.first + group.events());
-            }
-            let appends = waiting.len();
-            for one in waiting {
-                let _ = one.reply.send(Ok(one.receipts));
-            }
-            self.core.inbox.writer_is_free(appends, flush);
-            let message = crate::keeper::Message::Leaves(group.leaves);
-            if self.leaves.send(message).is_err() {
-                self.core.stop("the keeper of the tree has gone");
+    pub(crate) fn run(self, groups: &mpsc::Receiver<Group>) {
+        while let Ok(group) = groups.recv() {
+            if !self.flush(group) {
                 return;
             }
         }
+    }
+
+    /// Makes a group durable and answers. False if the ledger has stopped.
+    pub(crate) fn flush(&self, mut group: Group) -> bool {
+        let began = Instant::now();
+        let waiting = std::mem::take(&mut group.waiting);
+        let appended = self.core.journal.append(group.first, &group.frames, &group.ends);
+        if let Err(error) = appended {
+            // Never tried again: a second flush that succeeds would prove nothing.
+            let reason = format!("an append could not be made durable ({error})");
+            self.core.stop(&reason);
+            for one in waiting {
+                let reason = reason.clone();
+                // Whoever has gone does not wait for the answer.
+                let _ = one.reply.send(Err(AppendError::Stopped { reason }));
+            }
+            return false;
+        }
+        let flush = began.elapsed();
+        if group.events() > 0 {
+            self.core.set_durable(group.first + group.events());
+        }
+        let appends = waiting.len();
+        for one in waiting {
+            let _ = one.reply.send(Ok(one.receipts));
+        }
+        self.core.inbox.writer_is_free(appends, flush);
+        let sent = self.leaves.send(Message::Leaves(group.leaves));
+        if sent.is_err() {
+            self.core.stop("the keeper of the tree has gone");
+        }
+        sent.is_ok()
     }
 }

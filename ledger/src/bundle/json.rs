@@ -107,14 +107,9 @@ impl SubjectBundle {
         }
         let hashes = parse_hashes(&json)?;
         let events = (1..).zip(json.events).map(|(event, json)| {
-            let proof: Option<_> = json
-                .proof
-                .iter()
-                .map(|at| hashes.get(*at).copied())
-                .collect();
+            let proof: Option<_> = json.proof.iter().map(|at| hashes.get(*at).copied()).collect();
             let proof = proof.ok_or(ParseBundleError::Hashes)?;
-            json.open(proof)
-                .map_err(|field| ParseBundleError::Field { event, field })
+            json.open(proof).map_err(|field| ParseBundleError::Field { event, field })
         });
         Ok(Self {
             subject: json.subject,
@@ -126,11 +121,7 @@ impl SubjectBundle {
 
 /// One bundle has one list of hashes: none twice, each used, in the order of first use.
 fn parse_hashes(json: &BundleJson) -> Result<Vec<Hash>, ParseBundleError> {
-    let hashes: Option<Vec<_>> = json
-        .hashes
-        .iter()
-        .map(|one| Hash::from_base64(one))
-        .collect();
+    let hashes: Option<Vec<_>> = json.hashes.iter().map(|one| Hash::from_base64(one)).collect();
     let hashes = hashes.ok_or(ParseBundleError::Hashes)?;
     let mut distinct = hashes.clone();
     distinct.sort_unstable();
@@ -188,9 +179,7 @@ impl EventJson {
             meta: STANDARD.decode(&self.meta).map_err(|_| "meta")?,
             client: parse_hex(&self.client).ok_or("client")?,
             body: parse_hex(&self.body).ok_or("body")?,
-            signature: signature
-                .and_then(|bytes| bytes.try_into().ok())
-                .ok_or("signature")?,
+            signature: signature.and_then(|bytes| bytes.try_into().ok()).ok_or("signature")?,
             proof,
         })
     }

@@ -74,10 +74,7 @@ fn a_count_cannot_be_made_to_fit() {
     bundle.events[4].previous = log.entries[6].digest();
     assert!(matches!(
         bundle.verify(&log.keys.ring),
-        Err(VerifyBundleError::Event {
-            count: 5,
-            fault: EventFault::Signature
-        })
+        Err(VerifyBundleError::Event { count: 5, fault: EventFault::Signature })
     ));
 }
 
@@ -85,23 +82,12 @@ fn a_count_cannot_be_made_to_fit() {
 fn a_bundle_of_another_log_or_subject_proves_nothing() {
     let (ours, theirs) = (log(), log());
     let bundle = bundle_of(&ours, subject(PATIENT));
-    assert!(matches!(
-        bundle.verify(&theirs.keys.ring),
-        Err(VerifyBundleError::Checkpoint(_))
-    ));
+    assert!(matches!(bundle.verify(&theirs.keys.ring), Err(VerifyBundleError::Checkpoint(_))));
     let mut bundle = bundle;
     bundle.subject = subject(OTHER);
     assert!(bundle.verify(&ours.keys.ring).is_err());
-    let stranger = SubjectBundle::build(
-        subject(77),
-        &ours.entries[..1],
-        ours.checkpoint(),
-        &ours.tree,
-    );
-    assert_eq!(
-        stranger.err(),
-        Some(BuildBundleError::Stranger(Position(0)))
-    );
+    let stranger = SubjectBundle::build(subject(77), &ours.entries[..1], ours.checkpoint(), &ours.tree);
+    assert_eq!(stranger.err(), Some(BuildBundleError::Stranger(Position(0))));
 }
 
 #[test]
@@ -128,25 +114,14 @@ fn nothing_withheld_is_in_the_text() {
     assert!(shown.contains("who and why of 2"));
     for entry in &log.entries {
         let salts = hex::encode(entry.salt());
-        assert!(
-            !shown.contains(&salts),
-            "the salt of the entry opens everything"
-        );
+        assert!(!shown.contains(&salts), "the salt of the entry opens everything");
     }
     let other = subject(OTHER);
-    for withheld in [
-        "from where",
-        "the facts",
-        &other.to_string(),
-        &hex::encode(other.as_bytes()),
-    ] {
+    for withheld in ["from where", "the facts", &other.to_string(), &hex::encode(other.as_bytes())] {
         assert!(!shown.contains(withheld), "{withheld}");
     }
     let debug = format!("{bundle:?} {:?}", bundle.verify(&log.keys.ring).unwrap());
-    assert!(
-        !debug.contains("who and why") && !debug.contains("119, 104, 111"),
-        "{debug}"
-    );
+    assert!(!debug.contains("who and why") && !debug.contains("119, 104, 111"), "{debug}");
 }
 
 #[test]
@@ -168,10 +143,7 @@ fn a_changed_byte_of_the_text_is_refused_or_changes_nothing() {
                 continue;
             };
             if parsed != bundle {
-                assert!(
-                    parsed.verify(&log.keys.ring).is_err(),
-                    "byte {at}: {changed}"
-                );
+                assert!(parsed.verify(&log.keys.ring).is_err(), "byte {at}: {changed}");
             }
         }
     }
@@ -192,12 +164,7 @@ fn hashes_have_one_form() {
         let unused = Hash::from_bytes([1; 32]).to_base64();
         json["hashes"].as_array_mut().unwrap().push(unused.into());
     });
-    refused(&|json| {
-        json["events"][0]["proof"]
-            .as_array_mut()
-            .unwrap()
-            .swap(0, 1)
-    });
+    refused(&|json| json["events"][0]["proof"].as_array_mut().unwrap().swap(0, 1));
     refused(&|json| json["hashes"][1] = json["hashes"][0].clone());
     refused(&|json| json["events"][0]["proof"][0] = 99_999.into());
     refused(&|json| json["events"][0]["more"] = true.into());

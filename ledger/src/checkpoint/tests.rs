@@ -22,32 +22,22 @@ fn a_checkpoint_is_read_back_and_verified() {
 fn only_the_origins_own_key_counts() {
     let log = signer("log.example/ward");
     let other = CheckpointSigner::from_seed("other.example", &[6; 32]).unwrap();
-    let text = Checkpoint {
-        origin: "log.example/ward".into(),
-        size: 7,
-        root: Hash::default(),
-    };
+    let text = Checkpoint { origin: "log.example/ward".into(), size: 7, root: Hash::default() };
     let forged = other.sign_note(text.to_string()).unwrap().to_string();
     let forged = SignedCheckpoint::parse(&forged).unwrap();
     assert!(matches!(
         forged.verify(&[log.verifier().clone()]),
         Err(VerifyCheckpointError::Note(NoteVerifyError::Unverified))
     ));
-    assert!(matches!(
-        forged.verify(&[other.verifier().clone()]),
-        Err(VerifyCheckpointError::Origin { .. })
-    ));
+    assert!(matches!(forged.verify(&[other.verifier().clone()]), Err(VerifyCheckpointError::Origin { .. })));
 }
 
 #[test]
 fn a_witness_may_be_unknown() {
     let log = signer("log.example/ward");
     let signed = Checkpoint::sign(&log, 1, Hash::default()).unwrap();
-    let cosignature = NoteSignature {
-        name: "witness.example".into(),
-        key_id: crate::ids::KeyId(9),
-        bytes: vec![0; 72],
-    };
+    let cosignature =
+        NoteSignature { name: "witness.example".into(), key_id: crate::ids::KeyId(9), bytes: vec![0; 72] };
     let signed = signed.with_signature(cosignature).unwrap();
     let again = SignedCheckpoint::parse(&signed.to_string()).unwrap();
     assert_eq!(again.note().signatures().len(), 2);

@@ -1,8 +1,8 @@
 //! From what a caller wants recorded to a signed entry.
 
 use super::{
-    DecodeError, Entry, Header, HeaderError, SALT_BYTES, SECTION_BYTES_MAX, SIGNATURE_BYTES,
-    SUBJECTS_MAX, Salt, Salts, Section, SubjectLink, digest_of, hash_link, hash_section,
+    DecodeError, Entry, Header, HeaderError, SALT_BYTES, SECTION_BYTES_MAX, SIGNATURE_BYTES, SUBJECTS_MAX, Salt, Salts,
+    Section, SubjectLink, digest_of, hash_link, hash_section,
 };
 use crate::{
     ids::{Digest, EventId, EventType, KeyId, Micros, Position, StreamId, SubjectId},
@@ -199,8 +199,7 @@ pub fn encode(draft: &Draft, assigned: Assigned) -> Result<UnsignedEntry, Encode
     if let Some([link, _]) = pairs.find(|[a, b]| a.subject == b.subject) {
         return Err(EncodeError::DuplicateSubject(link.subject));
     }
-    let link_count =
-        u16::try_from(links.len()).map_err(|_| EncodeError::TooManySubjects(links.len()))?;
+    let link_count = u16::try_from(links.len()).map_err(|_| EncodeError::TooManySubjects(links.len()))?;
     let header = Header {
         position: assigned.position,
         stream_version: assigned.stream_version,
@@ -217,18 +216,11 @@ pub fn encode(draft: &Draft, assigned: Assigned) -> Result<UnsignedEntry, Encode
         event_type: draft.event_type.clone(),
     };
     header.check().map_err(|error| match error {
-        HeaderError::TooLarge if links.len() > SUBJECTS_MAX => {
-            EncodeError::TooManySubjects(links.len())
-        }
+        HeaderError::TooLarge if links.len() > SUBJECTS_MAX => EncodeError::TooManySubjects(links.len()),
         HeaderError::TooLarge => EncodeError::TooLarge,
         other => EncodeError::Header(other),
     })?;
-    Ok(UnsignedEntry::lay_out(
-        header,
-        links,
-        assigned.salt,
-        payload,
-    ))
+    Ok(UnsignedEntry::lay_out(header, links, assigned.salt, payload))
 }
 
 fn section_len(section: &[u8]) -> Result<u32, EncodeError> {
@@ -271,12 +263,7 @@ impl UnsignedEntry {
         bytes.extend_from_slice(&payload.meta);
         bytes.extend_from_slice(&payload.client);
         bytes.extend_from_slice(&payload.body);
-        Self {
-            bytes,
-            header,
-            links,
-            digest,
-        }
+        Self { bytes, header, links, digest }
     }
 
     /// The digest that will be signed; the next entry of the log and of each subject links to it.
@@ -303,10 +290,7 @@ impl UnsignedEntry {
     /// [`SignError`] if the key is not the one named in the header, or the library refuses.
     pub fn sign(self, signer: &EventSigner) -> Result<Entry, SignError> {
         if signer.key_id() != self.header.key_id {
-            return Err(SignError::WrongKey {
-                expected: self.header.key_id,
-                actual: signer.key_id(),
-            });
+            return Err(SignError::WrongKey { expected: self.header.key_id, actual: signer.key_id() });
         }
         let signature = signer.sign(&self.digest)?;
         Ok(self.with_signature(&signature))
@@ -315,12 +299,7 @@ impl UnsignedEntry {
     pub(crate) fn with_signature(self, signature: &[u8; SIGNATURE_BYTES]) -> Entry {
         let mut stored = self.bytes;
         stored.extend_from_slice(signature);
-        Entry {
-            stored,
-            header: self.header,
-            links: self.links,
-            digest: self.digest,
-        }
+        Entry { stored, header: self.header, links: self.links, digest: self.digest }
     }
 }
 

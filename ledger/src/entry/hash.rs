@@ -53,14 +53,8 @@ pub(crate) struct Salts {
 
 impl Salts {
     pub(crate) fn new(salt: Salt) -> Self {
-        let stream = Hasher::new_from_context_key(&CONTEXTS.salt)
-            .update(&salt)
-            .finalize_xof();
-        Self {
-            stream,
-            block: [[0; SALT_BYTES]; 4],
-            used: 4,
-        }
+        let stream = Hasher::new_from_context_key(&CONTEXTS.salt).update(&salt).finalize_xof();
+        Self { stream, block: [[0; SALT_BYTES]; 4], used: 4 }
     }
 
     /// The salts of meta, client and body; taken first.
@@ -87,28 +81,16 @@ pub(crate) fn hash_section(section: Section, salt: &Salt, bytes: &[u8]) -> [u8; 
         Section::Client => &CONTEXTS.client,
         Section::Body => &CONTEXTS.body,
     };
-    Hasher::new_from_context_key(context)
-        .update(salt)
-        .update(bytes)
-        .finalize()
-        .into()
+    Hasher::new_from_context_key(context).update(salt).update(bytes).finalize().into()
 }
 
 /// Hash of one subject link.
 pub(crate) fn hash_link(salt: &Salt, link: &SubjectLink) -> [u8; 32] {
-    Hasher::new_from_context_key(&CONTEXTS.link)
-        .update(salt)
-        .update(&link.to_bytes())
-        .finalize()
-        .into()
+    Hasher::new_from_context_key(&CONTEXTS.link).update(salt).update(&link.to_bytes()).finalize().into()
 }
 
 /// Digest of an entry. The header says how many links there are, so the parts cannot be read in two ways.
-pub(crate) fn digest_of(
-    header: &[u8],
-    links: impl Iterator<Item = [u8; 32]>,
-    sections: [[u8; 32]; 3],
-) -> Digest {
+pub(crate) fn digest_of(header: &[u8], links: impl Iterator<Item = [u8; 32]>, sections: [[u8; 32]; 3]) -> Digest {
     let mut hasher = Hasher::new_from_context_key(&CONTEXTS.entry);
     hasher.update(header);
     for link in links {

@@ -134,9 +134,7 @@ impl Header {
             return Err(HeaderError::Previous);
         }
         let sections = [self.meta_len, self.client_len, self.body_len];
-        let sections_fit = sections
-            .iter()
-            .all(|len| *len as usize <= SECTION_BYTES_MAX);
+        let sections_fit = sections.iter().all(|len| *len as usize <= SECTION_BYTES_MAX);
         if !sections_fit || usize::from(self.link_count) > SUBJECTS_MAX {
             return Err(HeaderError::TooLarge);
         }
@@ -160,10 +158,7 @@ impl Header {
         }
         out.extend_from_slice(&self.link_count.to_be_bytes());
         let (stream, event_type) = (self.stream.as_str(), self.event_type.as_str());
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "the ids are at most 120 and 64 bytes"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "the ids are at most 120 and 64 bytes")]
         out.extend_from_slice(&[stream.len() as u8, event_type.len() as u8]);
         out.extend_from_slice(stream.as_bytes());
         out.extend_from_slice(event_type.as_bytes());

@@ -79,11 +79,7 @@ fn small() -> (Draft, Assigned) {
         event_type: "patients.registered".parse().unwrap(),
         schema_version: 1,
         subjects: vec![subject],
-        payload: Payload {
-            meta: b"who and why".to_vec(),
-            client: b"from where".to_vec(),
-            body: b"the facts".to_vec(),
-        },
+        payload: Payload { meta: b"who and why".to_vec(), client: b"from where".to_vec(), body: b"the facts".to_vec() },
     };
     let assigned = Assigned {
         position: Position(0),
@@ -164,19 +160,11 @@ fn limits_hold_before_and_after_encoding() {
 
     draft.payload.client = vec![0; SECTION_BYTES_MAX];
     assert_eq!(draft.check(), Err(EncodeError::TooLarge));
-    assert_eq!(
-        encode(&draft, assigned.clone()).err(),
-        Some(EncodeError::TooLarge)
-    );
+    assert_eq!(encode(&draft, assigned.clone()).err(), Some(EncodeError::TooLarge));
 
     let (mut draft, mut assigned) = small();
     draft.subjects = (0..=1000u128).map(|n| n.to_be_bytes().into()).collect();
-    assigned.links = draft
-        .subjects
-        .iter()
-        .copied()
-        .map(SubjectLink::first)
-        .collect();
+    assigned.links = draft.subjects.iter().copied().map(SubjectLink::first).collect();
     let too_many = EncodeError::TooManySubjects(1001);
     assert_eq!(draft.check(), Err(too_many.clone()));
     assert_eq!(encode(&draft, assigned).err(), Some(too_many));
@@ -195,10 +183,7 @@ fn what_was_assigned_must_fit_the_draft() {
 
     let mut other = assigned.clone();
     other.position = Position(1);
-    assert_eq!(
-        encode(&draft, other).err(),
-        Some(EncodeError::Header(HeaderError::Previous))
-    );
+    assert_eq!(encode(&draft, other).err(), Some(EncodeError::Header(HeaderError::Previous)));
 
     let mut twice = draft.clone();
     twice.subjects = vec![draft.subjects[0]; 2];
@@ -211,10 +196,7 @@ fn what_was_assigned_must_fit_the_draft() {
     let mut other = assigned;
     other.key_id = KeyId(1);
     let unsigned = encode(&draft, other).unwrap();
-    assert!(matches!(
-        unsigned.sign(&signer()),
-        Err(SignError::WrongKey { .. })
-    ));
+    assert!(matches!(unsigned.sign(&signer()), Err(SignError::WrongKey { .. })));
 }
 
 #[test]
@@ -234,13 +216,7 @@ fn a_retry_is_told_from_another_event_with_its_id() {
 fn equal_sections_of_two_entries_do_not_look_equal() {
     let (draft, assigned) = small();
     let one = seal(&(draft.clone(), assigned.clone()));
-    let other = seal(&(
-        draft,
-        Assigned {
-            salt: [0x34; 16],
-            ..assigned
-        },
-    ));
+    let other = seal(&(draft, Assigned { salt: [0x34; 16], ..assigned }));
     let hash = |entry: &Entry| {
         let [_, client, _] = Salts::new(entry.salt()).sections();
         hash_section(Section::Client, &client, entry.client())
@@ -265,18 +241,12 @@ fn the_golden_entry_is_still_read_and_written() {
     let golden = include_str!("golden_v1.txt");
     let line = |name: &str| {
         let mut lines = golden.lines();
-        lines
-            .find_map(|line| line.strip_prefix(name))
-            .unwrap()
-            .trim()
+        lines.find_map(|line| line.strip_prefix(name)).unwrap().trim()
     };
     let entry = seal(&small());
     assert_eq!(hex::encode(entry.stored()), line("stored"));
     assert_eq!(entry.digest().to_string(), line("digest"));
-    assert_eq!(
-        crate::tree::leaf_hash(&entry.leaf()).to_string(),
-        line("leaf hash")
-    );
+    assert_eq!(crate::tree::leaf_hash(&entry.leaf()).to_string(), line("leaf hash"));
     let read = Entry::decode(hex::decode(line("stored")).unwrap()).unwrap();
     assert_eq!(read, entry);
     assert_eq!(read.body(), b"the facts");

@@ -22,10 +22,7 @@ use crate::{
     follower::{Follower, PagesPlace, open_index},
     ids::EventId,
     keeper::{Keeper, Message},
-    recover::{
-        OpenError, OpenReport, Progress, Recovered, Recovery, compare_with_published,
-        own_checkpoint,
-    },
+    recover::{OpenError, OpenReport, Progress, Recovered, Recovery, compare_with_published, own_checkpoint},
     signer::LedgerKeys,
     store::{
         file::{LockGuard, read_all},
@@ -43,43 +40,29 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
     let disk = Arc::clone(&config.disk);
     let journal_dir = config.dir.join(JOURNAL_DIR);
     disk.create_dirs(&journal_dir)?;
-    let lock = disk
-        .lock(&config.dir.join("lock"))?
-        .ok_or(OpenError::Locked)?;
+    let lock = disk.lock(&config.dir.join("lock"))?.ok_or(OpenError::Locked)?;
     let keys = config.load_keys()?;
     let journal = Arc::new(Journal::open(Arc::clone(&disk), &journal_dir)?);
     let tiles = TileFiles::new(Arc::clone(&disk), &config.dir);
     let checkpoint_path = config.dir.join(CHECKPOINT_FILE);
     let own = own_checkpoint(read_all(&*disk, &checkpoint_path)?, &keys.ring);
-    let (history, published) =
-        History::open(&*disk, &config.published_dir, keys.ring.checkpoint_keys())?;
+    let (history, published) = History::open(&*disk, &config.published_dir, keys.ring.checkpoint_keys())?;
     let covered = newest_covered(own.as_ref(), published.as_ref(), &journal);
-    let recovery = Recovery {
-        journal: &journal,
-        tiles: &tiles,
-        ring: &keys.ring,
-        checkpoint: covered.clone(),
-        progress,
-    };
+    let recovery =
+        Recovery { journal: &journal, tiles: &tiles, ring: &keys.ring, checkpoint: covered.clone(), progress };
     let recovered = recovery.run()?;
     let covered_size = covered.as_ref().map_or(0, |checkpoint| checkpoint.size);
     let mut fell_behind = None;
     if let Some(published) = &published {
         fell_behind = compare_with_published(published, &tiles, covered_size, &recovered.tree)?;
         if let Some((published, _)) = fell_behind.filter(|_| !config.accept_rollback) {
-            return Err(OpenError::RolledBack {
-                events: recovered.tree.size(),
-                published,
-            });
+            return Err(OpenError::RolledBack { events: recovered.tree.size(), published });
         }
     }
-    let place = PagesPlace {
-        kind: config.index,
-        dir: config.dir.join("index"),
-    };
+    let place = PagesPlace { kind: config.index, dir: config.dir.join("index") };
     let events = recovered.tree.size();
-    let (index, index_rebuilt) = open_index(&place, &journal, events, progress)
-        .map_err(|error| OpenError::Index(error.to_string()))?;
+    let (index, index_rebuilt) =
+        open_index(&place, &journal, events, progress).map_err(|error| OpenError::Index(error.to_string()))?;
     let report = OpenReport {
         events,
         checkpoint_events: covered_size,
@@ -89,14 +72,8 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         rollback_accepted: fell_behind,
     };
     let tree_before = (events, recovered.tree.root());
-    let parts = Parts {
-        covered: own.filter(|own| own.unverified().size == covered_size),
-        keys,
-        history,
-        place,
-        lock,
-        report,
-    };
+    let parts =
+        Parts { covered: own.filter(|own| own.unverified().size == covered_size), keys, history, place, lock, report };
     let core = Arc::new(Core {
         disk,
         journal,
@@ -109,12 +86,7 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         durable_watch: watch::Sender::new(events),
         durable: AtomicU64::new(events),
         integrated: AtomicU64::new(events),
-        published: AtomicU64::new(
-            parts
-                .covered
-                .as_ref()
-                .map_or(0, |own| own.unverified().size),
-        ),
+        published: AtomicU64::new(parts.covered.as_ref().map_or(0, |own| own.unverified().size)),
         index_damaged: AtomicBool::new(false),
         closing: AtomicBool::new(false),
         signal: Mutex::default(),
@@ -124,9 +96,7 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
     let ledger = start(core, &config, recovered, parts)?;
     if ledger.checkpoint().is_none() {
         // A new ledger, or one whose checkpoint was damaged: there is one to show from the first moment on.
-        ledger
-            .publish()
-            .map_err(|error| OpenError::Start(error.to_string()))?;
+        ledger.publish().map_err(|error| OpenError::Start(error.to_string()))?;
     }
     if let Some(behind) = fell_behind {
         record_rollback(&ledger, behind, tree_before)?;
@@ -152,38 +122,19 @@ fn newest_covered(
 ) -> Option<Checkpoint> {
     let own = own.map(|own| own.unverified().clone());
     let own_size = own.as_ref().map_or(0, |own| own.size);
-    let newer = published
-        .filter(|published| published.size > own_size && journal.read(published.size - 1).is_ok());
+    let newer = published.filter(|published| published.size > own_size && journal.read(published.size - 1).is_ok());
     newer.cloned().or(own)
 }
 
-fn start(
-    core: Arc<Core>,
-    config: &LedgerConfig,
-    recovered: Recovered,
-    parts: Parts,
-) -> Result<Ledger, OpenError> {
+fn start(core: Arc<Core>, config: &LedgerConfig, recovered: Recovered, parts: Parts) -> Result<Ledger, OpenError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| OpenError::Start(error.to_string()))?;
     let (groups, waiting_groups) = mpsc::sync_channel::<Group>(GROUPS_WAITING_MAX);
     let (keeper_messages, messages) = mpsc::channel::<Message>();
-    let tail = Tail {
-        next: recovered.tree.size(),
-        digest: recovered.digest,
-        recorded_at: recovered.recorded_at,
-    };
-    let sequencer = Sequencer::new(
-        Arc::clone(&core),
-        Arc::clone(&parts.keys),
-        &tail,
-        seed,
-        groups,
-    );
-    let writer = Writer {
-        core: Arc::clone(&core),
-        groups: waiting_groups,
-        leaves: keeper_messages.clone(),
-    };
+    let tail = Tail { next: recovered.tree.size(), digest: recovered.digest, recorded_at: recovered.recorded_at };
+    let writer = Writer { core: Arc::clone(&core), leaves: keeper_messages.clone() };
+    let keys = Arc::clone(&parts.keys);
+    let sequencer = Sequencer::new(Arc::clone(&core), keys, &tail, seed, groups, writer.clone());
     let keeper = Keeper {
         core: Arc::clone(&core),
         keys: parts.keys,
@@ -196,16 +147,13 @@ fn start(
         partial: Default::default(),
         due: parts.covered.is_none(),
     };
-    let follower = Follower {
-        core: Arc::clone(&core),
-        place: parts.place,
-    };
+    let follower = Follower { core: Arc::clone(&core), place: parts.place };
     let running = Running {
         core,
         keeper: keeper_messages,
         threads: Mutex::new(vec![
             spawn("ledger-sequencer", move || sequencer.run())?,
-            spawn("ledger-writer", move || writer.run())?,
+            spawn("ledger-writer", move || writer.run(&waiting_groups))?,
         ]),
         keeper_thread: Mutex::new(Some(spawn("ledger-keeper", move || keeper.run())?)),
         follower_thread: Mutex::new(Some(spawn("ledger-index", move || follower.run())?)),
@@ -236,18 +184,12 @@ fn record_rollback(
     ]);
     let body = serde_json::to_vec(&facts).unwrap_or_default();
     append_own(ledger, "ledger.rollback_accepted", body)?;
-    ledger
-        .publish()
-        .map_err(|error| OpenError::Start(error.to_string()))?;
+    ledger.publish().map_err(|error| OpenError::Start(error.to_string()))?;
     Ok(())
 }
 
 /// Appends an event of the ledger itself.
-pub(super) fn append_own(
-    ledger: &Ledger,
-    event_type: &str,
-    body: Vec<u8>,
-) -> Result<(), OpenError> {
+pub(super) fn append_own(ledger: &Ledger, event_type: &str, body: Vec<u8>) -> Result<(), OpenError> {
     let failed = |error: &dyn std::fmt::Display| OpenError::Start(error.to_string());
     let mut id = [0; 16];
     getrandom::fill(&mut id).map_err(|error| failed(&error))?;
@@ -258,10 +200,7 @@ pub(super) fn append_own(
         event_type: event_type.parse().map_err(|error| failed(&error))?,
         schema_version: 1,
         subjects: Vec::new(),
-        payload: Payload {
-            body,
-            ..Payload::default()
-        },
+        payload: Payload { body, ..Payload::default() },
     };
     ledger.append_own(draft).map_err(|error| failed(&error))
 }

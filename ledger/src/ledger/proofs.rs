@@ -44,26 +44,16 @@ impl Ledger {
         let (size, root) = (checkpoint.unverified().size, checkpoint.unverified().root);
         if position.get() >= size {
             let known = position.get() < self.head().durable;
-            return Err(if known {
-                ProveError::NotPublished
-            } else {
-                ProveError::NoSuchPlace
-            });
+            return Err(if known { ProveError::NotPublished } else { ProveError::NoSuchPlace });
         }
         let leaf = self.0.core.journal.entry(position.get())?.leaf();
         let hashes = self.proved(size, |ledger| {
             let source = ledger.0.core.tiles.source(size);
             let hashes = proof::prove_inclusion(&source, position.get(), size).ok()?;
-            let holds =
-                proof::verify_inclusion(position.get(), size, leaf_hash(&leaf), &hashes, root);
+            let holds = proof::verify_inclusion(position.get(), size, leaf_hash(&leaf), &hashes, root);
             holds.is_ok().then_some(hashes)
         })?;
-        Ok(TlogProof {
-            extra: Some(leaf.to_vec()),
-            index: position.get(),
-            hashes,
-            checkpoint,
-        })
+        Ok(TlogProof { extra: Some(leaf.to_vec()), index: position.get(), hashes, checkpoint })
     }
 
     /// Proof that the newest checkpoint's tree is the tree of `old` leaves, grown; with that checkpoint.
@@ -95,10 +85,7 @@ impl Ledger {
         let checkpoint = self.checkpoint().ok_or(ProveError::NotPublished)?;
         let size = checkpoint.unverified().size;
         let key = Key::Subject(subject);
-        let mut entries = self
-            .0
-            .core
-            .entries_of(key, 1, Direction::Forward, usize::MAX)?;
+        let mut entries = self.0.core.entries_of(key, 1, Direction::Forward, usize::MAX)?;
         if entries.is_empty() {
             return Err(ProveError::NoSuchPlace);
         }
@@ -109,8 +96,7 @@ impl Ledger {
         let keys = self.keys();
         self.proved(size, |ledger| {
             let source = ledger.0.core.tiles.source(size);
-            let bundle =
-                SubjectBundle::build(*subject, &entries, checkpoint.clone(), &source).ok()?;
+            let bundle = SubjectBundle::build(*subject, &entries, checkpoint.clone(), &source).ok()?;
             bundle.verify(&keys).is_ok().then_some(bundle)
         })
     }
@@ -126,17 +112,12 @@ impl Ledger {
             TileKind::Hashes { level } => TilePath::hashes_at(size, level, path.index()),
             TileKind::Entries => TilePath::entries_at(size, path.index()),
         };
-        let now = now
-            .filter(|now| now.width() >= path.width())
-            .ok_or(ProveError::NoSuchPlace)?;
+        let now = now.filter(|now| now.width() >= path.width()).ok_or(ProveError::NoSuchPlace)?;
         let whole = self.proved(size, |ledger| {
             let tiles = &ledger.0.core.tiles;
             let full = TilePath::new(now.kind(), now.index(), TILE_WIDTH)?;
-            let bytes = [&now, &full]
-                .into_iter()
-                .find_map(|path| tiles.read(path).ok().flatten())?;
-            front(&bytes, now.kind(), now.width())
-                .filter(|bytes| ledger.is_right(&now, bytes, size))
+            let bytes = [&now, &full].into_iter().find_map(|path| tiles.read(path).ok().flatten())?;
+            front(&bytes, now.kind(), now.width()).filter(|bytes| ledger.is_right(&now, bytes, size))
         })?;
         front(&whole, path.kind(), path.width()).ok_or(ProveError::Damaged)
     }
@@ -145,9 +126,7 @@ impl Ledger {
     /// to the right edge, all of whose hashes the root is computed from.
     fn is_right(&self, path: &TilePath, bytes: &[u8], size: u64) -> bool {
         let (level, hashes) = match path.kind() {
-            TileKind::Hashes { level } => {
-                (level, crate::tile::decode_hashes(bytes, path.width()).ok())
-            }
+            TileKind::Hashes { level } => (level, crate::tile::decode_hashes(bytes, path.width()).ok()),
             TileKind::Entries => {
                 let entries = crate::tile::decode_entries(bytes, path.width()).ok();
                 let hashes = |entries: Vec<&[u8]>| entries.into_iter().map(leaf_hash).collect();

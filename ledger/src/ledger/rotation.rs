@@ -62,11 +62,7 @@ impl Ledger {
         let keys = Arc::new(self.key_dir()?.rotate_checkpoints()?);
         *self.0.core.ring.write() = keys.ring.clone();
         let new = keys.checkpoints.verifier().clone();
-        append_own(
-            self,
-            "ledger.key_rotated",
-            announcement("checkpoints", &new),
-        )?;
+        append_own(self, "ledger.key_rotated", announcement("checkpoints", &new))?;
         self.use_keys(keys)?;
         self.publish()?;
         drop(rotation);

@@ -48,11 +48,7 @@ impl VerifierKey {
             return Err(VerifierKeyError::Name);
         }
         let key = PublicKey::from_bytes(public).ok_or(VerifierKeyError::Key)?;
-        Ok(Self {
-            name: name.to_owned(),
-            id: key_id(name, public),
-            key,
-        })
+        Ok(Self { name: name.to_owned(), id: key_id(name, public), key })
     }
 
     /// The name that stands in signature lines.
@@ -129,12 +125,8 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 fn key_id(name: &str, public: &[u8; 32]) -> KeyId {
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update(name)
-        .chain_update([b'\n', ALGORITHM])
-        .chain_update(public)
-        .finalize()
-        .into();
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(name).chain_update([b'\n', ALGORITHM]).chain_update(public).finalize().into();
     let [a, b, c, d, ..] = hash;
     KeyId(u32::from_be_bytes([a, b, c, d]))
 }

@@ -48,22 +48,12 @@ fn several_may_sign_and_strangers_are_ignored() {
     let (log, witness) = (signer("log.example", 1), signer("witness.example", 2));
     let note = log.sign_note("hello\n".into()).unwrap();
     let cosigned = witness.sign_note("hello\n".into()).unwrap();
-    let note = note
-        .with_signature(cosigned.signatures()[0].clone())
-        .unwrap();
+    let note = note.with_signature(cosigned.signatures()[0].clone()).unwrap();
     let note = SignedNote::parse(&note.to_string()).unwrap();
     assert_eq!(note.verify([log.verifier()]).unwrap().len(), 1);
-    assert_eq!(
-        note.verify([witness.verifier(), log.verifier()])
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(note.verify([witness.verifier(), log.verifier()]).unwrap().len(), 2);
     let stranger = signer("log.example", 3);
-    assert_eq!(
-        note.verify([stranger.verifier()]),
-        Err(NoteVerifyError::Unverified)
-    );
+    assert_eq!(note.verify([stranger.verifier()]), Err(NoteVerifyError::Unverified));
 }
 
 #[test]
@@ -74,18 +64,12 @@ fn one_wrong_signature_of_a_known_key_spoils_the_note() {
     let note = note.with_signature(other.signatures()[0].clone()).unwrap();
     assert!(note.verify([log.verifier()]).is_ok());
     let name = "witness.example".to_owned();
-    assert_eq!(
-        note.verify([log.verifier(), witness.verifier()]),
-        Err(NoteVerifyError::Wrong { name })
-    );
+    assert_eq!(note.verify([log.verifier(), witness.verifier()]), Err(NoteVerifyError::Wrong { name }));
 }
 
 #[test]
 fn malformed_notes_are_refused() {
-    let good = signer("log.example", 1)
-        .sign_note("a\n\nb\n".into())
-        .unwrap()
-        .to_string();
+    let good = signer("log.example", 1).sign_note("a\n\nb\n".into()).unwrap().to_string();
     assert!(SignedNote::parse(&good).is_ok());
     for wrong in [
         "",
@@ -107,10 +91,7 @@ fn malformed_notes_are_refused() {
     assert!(SignedNote::parse("a\n\n\u{2014} n AAAAAAA=\n").is_ok());
     let line = "\u{2014} n AAAAAAA=\n";
     assert!(SignedNote::parse(&format!("a\n\n{}", line.repeat(100))).is_ok());
-    assert_eq!(
-        SignedNote::parse(&format!("a\n\n{}", line.repeat(101))),
-        Err(NoteError::TooLarge)
-    );
+    assert_eq!(SignedNote::parse(&format!("a\n\n{}", line.repeat(101))), Err(NoteError::TooLarge));
 }
 
 /// A key that the Go implementation of signed notes publishes in its documentation's tests.

@@ -28,21 +28,13 @@ fn naive_path(index: usize, leaves: &[Hash]) -> Vec<Hash> {
 /// RFC 6962 section 2.1.2, word for word.
 fn naive_subproof(old: usize, leaves: &[Hash], whole: bool) -> Vec<Hash> {
     if old == leaves.len() {
-        return if whole {
-            vec![]
-        } else {
-            vec![naive_root(leaves)]
-        };
+        return if whole { vec![] } else { vec![naive_root(leaves)] };
     }
     let k = leaves.len().next_power_of_two() / 2;
     let (left, right) = leaves.split_at(k);
     match old <= k {
         true => [naive_subproof(old, left, whole), vec![naive_root(right)]].concat(),
-        false => [
-            naive_subproof(old - k, right, false),
-            vec![naive_root(left)],
-        ]
-        .concat(),
+        false => [naive_subproof(old - k, right, false), vec![naive_root(left)]].concat(),
     }
 }
 
@@ -68,10 +60,7 @@ fn every_proof_of_every_small_tree_is_that_of_the_definition_and_verifies() {
     }
     assert!(prove_inclusion(&tree, 65, 65).is_err());
     assert!(prove_consistency(&tree, 65, 64).is_err());
-    assert!(matches!(
-        prove_inclusion(&MemoryTree::new(), 0, 2),
-        Err(ProofError::Source(_))
-    ));
+    assert!(matches!(prove_inclusion(&MemoryTree::new(), 0, 2), Err(ProofError::Source(_))));
 }
 
 proptest! {
@@ -152,12 +141,7 @@ fn text_proof(size: usize, index: u64) -> (LedgerKeys, TlogProof) {
     }
     let checkpoint = Checkpoint::sign(&keys.checkpoints, tree.size(), tree.root()).unwrap();
     let hashes = prove_inclusion(&tree, index, tree.size()).unwrap();
-    let proof = TlogProof {
-        extra: own,
-        index,
-        hashes,
-        checkpoint,
-    };
+    let proof = TlogProof { extra: own, index, hashes, checkpoint };
     (keys, proof)
 }
 
@@ -168,10 +152,7 @@ fn a_proof_is_verified_from_its_text_alone() {
         let text = proof.to_string();
         let again = TlogProof::parse(&text).unwrap();
         assert_eq!(again, proof);
-        assert_eq!(
-            again.verify_own_leaf(&keys.ring).unwrap().to_vec(),
-            proof.extra.unwrap()
-        );
+        assert_eq!(again.verify_own_leaf(&keys.ring).unwrap().to_vec(), proof.extra.unwrap());
         assert!(again.verify(b"another leaf", &keys.ring).is_err());
         let strangers = LedgerKeys::generate("log.example/ward").unwrap();
         assert!(again.verify_own_leaf(&strangers.ring).is_err());
@@ -191,10 +172,7 @@ fn a_changed_byte_of_a_proof_text_is_refused() {
             };
             if let Ok(parsed) = TlogProof::parse(&changed) {
                 assert_eq!(parsed.to_string(), changed, "one proof has one text");
-                assert!(
-                    parsed.verify_own_leaf(&keys.ring).is_err(),
-                    "byte {at}: {changed}"
-                );
+                assert!(parsed.verify_own_leaf(&keys.ring).is_err(), "byte {at}: {changed}");
             }
         }
         let _ = TlogProof::parse(text.get(..at).unwrap_or_default());

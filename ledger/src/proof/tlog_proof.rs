@@ -95,17 +95,11 @@ impl TlogProof {
             None => None,
             Some(encoded) => {
                 lines.next();
-                Some(
-                    STANDARD
-                        .decode(encoded)
-                        .map_err(|_| ParseProofError::Extra)?,
-                )
+                Some(STANDARD.decode(encoded).map_err(|_| ParseProofError::Extra)?)
             }
         };
-        let index = lines
-            .next()
-            .and_then(|line| decimal(line.strip_prefix("index ")?))
-            .ok_or(ParseProofError::Index)?;
+        let index =
+            lines.next().and_then(|line| decimal(line.strip_prefix("index ")?)).ok_or(ParseProofError::Index)?;
         let mut hashes = Vec::new();
         for (at, line) in lines.enumerate() {
             if at == PROOF_HASHES_MAX {
@@ -113,12 +107,7 @@ impl TlogProof {
             }
             hashes.push(Hash::from_base64(line).ok_or(ParseProofError::Hash(at))?);
         }
-        Ok(Self {
-            extra,
-            index,
-            hashes,
-            checkpoint: SignedCheckpoint::parse(checkpoint)?,
-        })
+        Ok(Self { extra, index, hashes, checkpoint: SignedCheckpoint::parse(checkpoint)? })
     }
 
     /// Checks that the log's checkpoint commits to this leaf entry at this index.
@@ -140,9 +129,7 @@ impl TlogProof {
         let extra = self.extra.as_deref().unwrap_or_default();
         let leaf: [u8; LEAF_BYTES] = extra.try_into().map_err(|_| VerifyProofError::NoLeaf)?;
         self.verify(&leaf, keys)?;
-        let (digest, signature) = leaf
-            .split_first_chunk::<32>()
-            .ok_or(VerifyProofError::NoLeaf)?;
+        let (digest, signature) = leaf.split_first_chunk::<32>().ok_or(VerifyProofError::NoLeaf)?;
         let signature = signature.try_into().map_err(|_| VerifyProofError::NoLeaf)?;
         let mut keys = keys.event_keys().iter();
         match keys.any(|key| key.verify(digest, signature)) {

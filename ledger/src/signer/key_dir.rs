@@ -51,11 +51,7 @@ impl LedgerKeys {
         let events = EventSigner::generate(&event_key_name(origin))?;
         let checkpoints = CheckpointSigner::generate(origin)?;
         let ring = KeyRing::new(events.verifier().clone(), checkpoints.verifier().clone())?;
-        Ok(Self {
-            events,
-            checkpoints,
-            ring,
-        })
+        Ok(Self { events, checkpoints, ring })
     }
 }
 
@@ -63,9 +59,7 @@ impl KeyDir {
     /// The keys in that directory; nothing is read yet.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self {
-            dir: dir.to_owned(),
-        }
+        Self { dir: dir.to_owned() }
     }
 
     /// Loads the keys, or makes them if the directory has none.
@@ -73,20 +67,13 @@ impl KeyDir {
     /// # Errors
     /// [`KeyError`] if the keys cannot be read or written, or are those of another log.
     pub fn open_or_create(&self, origin: &str) -> Result<LedgerKeys, KeyError> {
-        if !self
-            .list()
-            .try_exists()
-            .map_err(|e| io_error(&self.list(), e))?
-        {
+        if !self.list().try_exists().map_err(|e| io_error(&self.list(), e))? {
             self.create(origin)?;
         }
         let keys = self.open()?;
         match keys.ring.origin() == origin {
             true => Ok(keys),
-            false => Err(KeyError::Origin {
-                expected: origin.to_owned(),
-                actual: keys.ring.origin().to_owned(),
-            }),
+            false => Err(KeyError::Origin { expected: origin.to_owned(), actual: keys.ring.origin().to_owned() }),
         }
     }
 
@@ -105,12 +92,8 @@ impl KeyDir {
             ring,
         };
         let signers = [keys.events.verifier(), keys.checkpoints.verifier()];
-        let listed = [
-            keys.ring.event_keys().last(),
-            keys.ring.checkpoint_keys().last(),
-        ];
-        for ((signer, listed), path) in signers.into_iter().zip(listed).zip([&events, &checkpoints])
-        {
+        let listed = [keys.ring.event_keys().last(), keys.ring.checkpoint_keys().last()];
+        for ((signer, listed), path) in signers.into_iter().zip(listed).zip([&events, &checkpoints]) {
             if listed != Some(signer) {
                 return Err(super::KeyFileError::Damaged { path: path.clone() }.into());
             }
@@ -170,13 +153,10 @@ impl KeyDir {
     fn switch_to(&self, ring: &KeyRing) -> Result<LedgerKeys, KeyError> {
         self.write_list(ring)?;
         let keys = self.open()?;
-        let past = |keys: &[VerifierKey]| -> Vec<KeyId> {
-            keys.iter().rev().skip(1).map(VerifierKey::id).collect()
-        };
-        for (key_use, ids) in [
-            (KeyUse::Events, past(ring.event_keys())),
-            (KeyUse::Checkpoints, past(ring.checkpoint_keys())),
-        ] {
+        let past = |keys: &[VerifierKey]| -> Vec<KeyId> { keys.iter().rev().skip(1).map(VerifierKey::id).collect() };
+        for (key_use, ids) in
+            [(KeyUse::Events, past(ring.event_keys())), (KeyUse::Checkpoints, past(ring.checkpoint_keys()))]
+        {
             for id in ids {
                 remove_if_there(&self.secret(key_use, id))?;
             }

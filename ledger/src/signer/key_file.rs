@@ -26,9 +26,7 @@ pub enum KeyFileError {
         source: io::Error,
     },
     /// Others than the owner may read it.
-    #[error(
-        "key file {path} may be read by others (mode {mode:o}): chmod 600 it, and rotate the key if others had it"
-    )]
+    #[error("key file {path} may be read by others (mode {mode:o}): chmod 600 it, and rotate the key if others had it")]
     Mode {
         /// The file.
         path: PathBuf,
@@ -69,9 +67,7 @@ impl KeyUse {
     }
 
     pub(super) fn parse(text: &str) -> Option<Self> {
-        [Self::Events, Self::Checkpoints]
-            .into_iter()
-            .find(|one| one.as_str() == text)
+        [Self::Events, Self::Checkpoints].into_iter().find(|one| one.as_str() == text)
     }
 }
 
@@ -85,12 +81,7 @@ pub(super) struct KeyFile {
 
 impl KeyFile {
     pub(super) fn new(key_use: KeyUse, key: &VerifierKey, seed: Zeroizing<[u8; 32]>) -> Self {
-        Self {
-            key_use,
-            name: key.name().to_owned(),
-            public: *key.public_bytes(),
-            seed,
-        }
+        Self { key_use, name: key.name().to_owned(), public: *key.public_bytes(), seed }
     }
 
     /// Writes the file and waits until it, and its name in the directory, are on disk.
@@ -98,11 +89,7 @@ impl KeyFile {
         let text = self.to_text();
         let write = || -> io::Result<()> {
             let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?;
+            let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             sync_parent(path)
@@ -203,9 +190,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     }
     // Room for all of it at once, so that no half-read copy is left behind in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(BYTES_MAX as usize + 1));
-    file.take(BYTES_MAX)
-        .read_to_string(&mut text)
-        .map_err(|source| io_error(path, source))?;
+    file.take(BYTES_MAX).read_to_string(&mut text).map_err(|source| io_error(path, source))?;
     Ok(text)
 }
 

@@ -49,10 +49,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError::Duplicate`] if the two keys have one id.
     pub fn new(events: VerifierKey, checkpoints: VerifierKey) -> Result<Self, KeyRingError> {
-        let mut ring = Self {
-            events: vec![events],
-            checkpoints: Vec::new(),
-        };
+        let mut ring = Self { events: vec![events], checkpoints: Vec::new() };
         ring.add_checkpoint_key(checkpoints)?;
         Ok(ring)
     }
@@ -122,10 +119,7 @@ impl KeyRing {
     /// # Errors
     /// [`KeyRingError`] names the line that is wrong.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
-        let mut ring = Self {
-            events: Vec::new(),
-            checkpoints: Vec::new(),
-        };
+        let mut ring = Self { events: Vec::new(), checkpoints: Vec::new() };
         let lines = text.strip_suffix('\n').ok_or(KeyRingError::Line(1))?;
         for (number, line) in (1..).zip(lines.split('\n')) {
             if number == 1 {
@@ -135,10 +129,7 @@ impl KeyRing {
                 }
             }
             let (key_use, key) = line.split_once(' ').ok_or(KeyRingError::Line(number))?;
-            let key: VerifierKey = key.parse().map_err(|source| KeyRingError::Key {
-                line: number,
-                source,
-            })?;
+            let key: VerifierKey = key.parse().map_err(|source| KeyRingError::Key { line: number, source })?;
             match KeyUse::parse(key_use) {
                 Some(KeyUse::Events) => ring.add_event_key(key)?,
                 Some(KeyUse::Checkpoints) => ring.add_checkpoint_key(key)?,

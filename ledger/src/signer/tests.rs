@@ -13,19 +13,13 @@ fn a_key_file_is_made_once_for_its_owner_only_and_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.key");
     let made = EventSigner::create(&path, "log.example/events").unwrap();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(EventSigner::create(&path, "log.example/events").is_err());
     let loaded = EventSigner::load(&path).unwrap();
     assert_eq!(loaded.verifier(), made.verifier());
     let digest = Digest::from_bytes([1; 32]);
     assert_eq!(loaded.sign(&digest), made.sign(&digest));
-    assert!(
-        made.verifier()
-            .verify(digest.as_bytes(), &loaded.sign(&digest).unwrap())
-    );
+    assert!(made.verifier().verify(digest.as_bytes(), &loaded.sign(&digest).unwrap()));
 }
 
 #[test]
@@ -35,10 +29,7 @@ fn a_key_that_others_may_read_is_refused() {
     EventSigner::create(&path, "log.example/events").unwrap();
     for mode in [0o640, 0o604, 0o620, 0o601] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        assert!(matches!(
-            EventSigner::load(&path),
-            Err(KeyError::File(KeyFileError::Mode { .. }))
-        ));
+        assert!(matches!(EventSigner::load(&path), Err(KeyError::File(KeyFileError::Mode { .. }))));
     }
     fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
     assert!(EventSigner::load(&path).is_ok());
@@ -49,10 +40,7 @@ fn a_key_for_another_use_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.key");
     EventSigner::create(&path, ORIGIN).unwrap();
-    assert!(matches!(
-        CheckpointSigner::load(&path),
-        Err(KeyError::File(KeyFileError::Use { .. }))
-    ));
+    assert!(matches!(CheckpointSigner::load(&path), Err(KeyError::File(KeyFileError::Use { .. }))));
 }
 
 #[test]
@@ -99,10 +87,7 @@ fn the_keys_of_a_ledger_are_made_once_and_belong_to_it() {
     assert_eq!(again.ring, made.ring);
     assert_eq!(again.events.key_id(), made.events.key_id());
     assert_eq!(again.checkpoints.origin(), ORIGIN);
-    assert!(matches!(
-        keys.open_or_create("other.example"),
-        Err(KeyError::Origin { .. })
-    ));
+    assert!(matches!(keys.open_or_create("other.example"), Err(KeyError::Origin { .. })));
 }
 
 #[test]
@@ -133,11 +118,7 @@ fn a_rotation_that_was_cut_short_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let keys = KeyDir::new(dir.path());
     let before = keys.open_or_create(ORIGIN).unwrap();
-    EventSigner::create(
-        &dir.path().join("events-00000000.key"),
-        "log.example/ward/events",
-    )
-    .unwrap();
+    EventSigner::create(&dir.path().join("events-00000000.key"), "log.example/ward/events").unwrap();
     fs::write(dir.path().join("public-keys.new"), "half a li").unwrap();
     assert_eq!(keys.open().unwrap().events.key_id(), before.events.key_id());
     assert_eq!(keys.rotate_events().unwrap().ring.event_keys().len(), 2);
@@ -148,9 +129,7 @@ fn a_secret_in_the_place_of_another_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let keys = KeyDir::new(dir.path());
     let made = keys.open_or_create(ORIGIN).unwrap();
-    let path = dir
-        .path()
-        .join(format!("events-{}.key", made.events.key_id()));
+    let path = dir.path().join(format!("events-{}.key", made.events.key_id()));
     fs::remove_file(&path).unwrap();
     assert!(keys.open().is_err());
     EventSigner::create(&path, "log.example/ward/events").unwrap();
@@ -177,10 +156,7 @@ fn rings_are_read_back_and_strict() {
     }
     let other = CheckpointSigner::generate("other.example").unwrap();
     let mut ring = keys.ring.clone();
-    assert_eq!(
-        ring.add_checkpoint_key(other.verifier().clone()),
-        Err(KeyRingError::Origin)
-    );
+    assert_eq!(ring.add_checkpoint_key(other.verifier().clone()), Err(KeyRingError::Origin));
     let twice = ring.add_event_key(keys.events.verifier().clone());
     assert_eq!(twice, Err(KeyRingError::Duplicate(keys.events.key_id())));
 }

@@ -27,11 +27,7 @@ pub(crate) struct History {
 impl History {
     /// Opens or makes the history and finds its newest checkpoint that one of the keys signed. A torn last record is
     /// passed over and will be overwritten.
-    pub(crate) fn open(
-        disk: &dyn Disk,
-        dir: &Path,
-        keys: &[VerifierKey],
-    ) -> io::Result<(Self, Option<Checkpoint>)> {
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path, keys: &[VerifierKey]) -> io::Result<(Self, Option<Checkpoint>)> {
         disk.create_dirs(dir)?;
         let file = disk.open(&dir.join(FILE_NAME))?;
         disk.sync_dir(dir)?;
@@ -52,9 +48,7 @@ impl History {
 
     /// Adds a checkpoint and flushes it.
     pub(crate) fn add(&mut self, note: &str) -> io::Result<()> {
-        let len = u32::try_from(note.len())
-            .map_err(io::Error::other)?
-            .to_be_bytes();
+        let len = u32::try_from(note.len()).map_err(io::Error::other)?.to_be_bytes();
         let checksum = crc32fast::hash(note.as_bytes()).to_be_bytes();
         let record = [&len, &checksum, note.as_bytes(), &len].concat();
         self.file.write_at(&record, self.end)?;
@@ -72,11 +66,7 @@ fn note_before(bytes: &[u8]) -> Option<&str> {
     let (rest, checksum) = rest.split_last_chunk::<4>()?;
     let (_, front_len) = rest.split_last_chunk::<4>()?;
     let whole = front_len == len && crc32fast::hash(note).to_be_bytes() == *checksum;
-    if whole {
-        std::str::from_utf8(note).ok()
-    } else {
-        None
-    }
+    if whole { std::str::from_utf8(note).ok() } else { None }
 }
 
 fn believed(note: &str, keys: &[VerifierKey]) -> Option<Checkpoint> {

@@ -61,11 +61,7 @@ pub(crate) struct Manifest {
 
 impl Default for Manifest {
     fn default() -> Self {
-        Self {
-            events: 0,
-            digest: Digest::ZERO,
-            runs: Vec::new(),
-        }
+        Self { events: 0, digest: Digest::ZERO, runs: Vec::new() }
     }
 }
 
@@ -91,10 +87,7 @@ impl Index {
         let (events, digest) = (manifest.events, manifest.digest);
         let index = Self {
             recent: RwLock::new(VecDeque::from([Block::new(events)])),
-            stored: RwLock::new(Some(Stored {
-                pages,
-                manifest: Arc::new(manifest),
-            })),
+            stored: RwLock::new(Some(Stored { pages, manifest: Arc::new(manifest) })),
             merge: Mutex::new(None),
             boundary: AtomicU64::new(events),
         };
@@ -123,10 +116,7 @@ impl Index {
 
     /// Number of events in the runs.
     pub(crate) fn stored_events(&self) -> u64 {
-        self.stored
-            .read()
-            .as_ref()
-            .map_or(0, |stored| stored.manifest.events)
+        self.stored.read().as_ref().map_or(0, |stored| stored.manifest.events)
     }
 
     /// Up to `limit` rows with this hash whose place in the sequence is `from` or behind it in that direction.
@@ -164,39 +154,19 @@ impl Index {
         .collect()
     }
 
-    fn stored_rows(
-        &self,
-        hash: u64,
-        from: u64,
-        direction: Direction,
-        limit: usize,
-    ) -> Result<Vec<Row>, PagesError> {
-        let stored = self.stored()?;
-        let mut found = Vec::new();
-        let mut look = |run: &Arc<Run>| -> Result<bool, PagesError> {
-            if run.meta.bloom.may_hold(hash) {
-                let wanted = limit - found.len();
-                found.extend(stored.run_rows(run, hash, from, direction, wanted)?);
-            }
-            Ok(found.len() >= limit)
-        };
-        match direction {
-            Direction::Forward => {
-                for run in &stored.manifest.runs {
-                    if look(run)? {
-                        break;
-                    }
-                }
-            }
-            Direction::Backward => {
-                for run in stored.manifest.runs.iter().rev() {
-                    if look(run)? {
-                        break;
-                    }
-                }
+    fn stored_rows(&self, hash: u64, from: u64, direction: Direction, limit: usize) -> Result<Vec<Row>, PagesError> {
+        loop {
+            let stored = self.stored()?;
+            let error = match stored.rows(hash, from, direction, limit) {
+                Ok(rows) => return Ok(rows),
+                Err(error) => error,
+            };
+            // A run that was merged meanwhile is no damage.
+            let newest = self.stored()?;
+            if Arc::ptr_eq(&newest.manifest, &stored.manifest) {
+                return Err(error);
             }
         }
-        Ok(found)
     }
 
     fn stored(&self) -> Result<Stored, PagesError> {
@@ -212,10 +182,7 @@ impl Index {
 
     /// Puts new, empty pages in place. The blocks in memory stay; what is before them must be stored first.
     pub(crate) fn replace(&self, pages: Arc<dyn Pages>, manifest: Manifest) {
-        *self.stored.write() = Some(Stored {
-            pages,
-            manifest: Arc::new(manifest),
-        });
+        *self.stored.write() = Some(Stored { pages, manifest: Arc::new(manifest) });
     }
 
     /// First position that is in no run, even while the pages are away.
@@ -232,15 +199,12 @@ impl Index {
     ) -> Result<bool, PagesError> {
         let (first, rows) = {
             let recent = self.recent.read();
-            let ready = recent
-                .front()
-                .filter(|block| block.is_full() && block.first + block.events <= durable);
+            let ready = recent.front().filter(|block| block.is_full() && block.first + block.events <= durable);
             let Some(block) = ready else { return Ok(false) };
             (block.first, block.sorted())
         };
         let last = first + BLOCK_EVENTS - 1;
-        let digest =
-            digest_of(last).ok_or_else(|| PagesError(format!("position {last} is unreadable")))?;
+        let digest = digest_of(last).ok_or_else(|| PagesError(format!("position {last} is unreadable")))?;
         let stored = self.stored()?;
         let manifest = store_rows(&*stored.pages, &stored.manifest, first, &rows, digest)?;
         self.publish(manifest);
@@ -262,20 +226,14 @@ impl Index {
         if let Some(merged) = job.step(&*stored.pages)? {
             let mut manifest = Manifest::clone(&stored.manifest);
             let sources = job.sources();
-            let at = manifest
-                .runs
-                .iter()
-                .position(|run| run.first == merged.first)
-                .unwrap_or(0);
-            manifest
-                .runs
-                .splice(at..at + sources.len(), [Arc::new(merged)]);
-            let mut changes = vec![(MANIFEST_KEY.to_vec(), Some(manifest.to_bytes()))];
-            for run in sources {
-                changes.extend(run.keys().map(|key| (key, None)));
-            }
-            stored.pages.apply(changes)?;
+            let at = manifest.runs.iter().position(|run| run.first == merged.first).unwrap_or(0);
+            manifest.runs.splice(at..at + sources.len(), [Arc::new(merged)]);
+            let named = vec![(MANIFEST_KEY.to_vec(), Some(manifest.to_bytes()))];
+            stored.pages.apply(named)?;
             self.publish(manifest);
+            // Only now: a reader who still has the older manifest looks again in the newer one.
+            let unused = sources.iter().flat_map(|run| run.keys().map(|key| (key, None)));
+            stored.pages.apply(unused.collect())?;
             *merge = None;
         }
         Ok(true)
@@ -371,11 +329,7 @@ impl RunWriter {
 
     pub(crate) fn finish(mut self, changes: &mut Vec<Change>) -> Run {
         self.end_page(changes);
-        let meta = RunMeta {
-            fences: self.fences,
-            hashes: self.hashes,
-            bloom: self.bloom,
-        };
+        let meta = RunMeta { fences: self.fences, hashes: self.hashes, bloom: self.bloom };
         let bytes = meta.to_bytes();
         for (part, bytes) in bytes.chunks(META_PART_BYTES).enumerate() {
             let key = meta_key(self.events, self.first, part);
@@ -410,9 +364,7 @@ fn numbered_key(kind: u8, events: u64, first: u64, number: usize) -> Vec<u8> {
 impl Run {
     /// Every key that the run has put.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
-        let parts = usize::try_from(self.meta_len)
-            .unwrap_or(0)
-            .div_ceil(META_PART_BYTES);
+        let parts = usize::try_from(self.meta_len).unwrap_or(0).div_ceil(META_PART_BYTES);
         let pages = (0..self.meta.fences.len()).map(|page| page_key(self.events, self.first, page));
         pages.chain((0..parts).map(|part| meta_key(self.events, self.first, part)))
     }
@@ -420,21 +372,33 @@ impl Run {
     /// The rows of a page, checked against its fence.
     pub(crate) fn page(&self, pages: &dyn Pages, number: usize) -> Result<Vec<Row>, PagesError> {
         let missing = || PagesError(format!("page {number} of run {} is missing", self.first));
-        let bytes = pages
-            .get(&page_key(self.events, self.first, number))?
-            .ok_or_else(missing)?;
+        let bytes = pages.get(&page_key(self.events, self.first, number))?.ok_or_else(missing)?;
         let fence = self.meta.fences.get(number).ok_or_else(missing)?;
         if crc32fast::hash(&bytes) != fence.checksum {
-            return Err(PagesError(format!(
-                "page {number} of run {} is damaged",
-                self.first
-            )));
+            return Err(PagesError(format!("page {number} of run {} is damaged", self.first)));
         }
         Ok(decode_page(&bytes))
     }
 }
 
 impl Stored {
+    fn rows(&self, hash: u64, from: u64, direction: Direction, limit: usize) -> Result<Vec<Row>, PagesError> {
+        let runs = &self.manifest.runs;
+        let ordered: Vec<&Arc<Run>> = match direction {
+            Direction::Forward => runs.iter().collect(),
+            Direction::Backward => runs.iter().rev().collect(),
+        };
+        let mut found = Vec::new();
+        for run in ordered.into_iter().filter(|run| run.meta.bloom.may_hold(hash)) {
+            let wanted = limit - found.len();
+            found.extend(self.run_rows(run, hash, from, direction, wanted)?);
+            if found.len() >= limit {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     fn run_rows(
         &self,
         run: &Run,
@@ -517,11 +481,7 @@ fn load_manifest(pages: &dyn Pages) -> Result<Manifest, PagesError> {
     if *version != MANIFEST_VERSION || !over.is_empty() {
         return Err(damaged());
     }
-    let mut manifest = Manifest {
-        events: 0,
-        digest: Digest::from_bytes(*digest),
-        runs: Vec::new(),
-    };
+    let mut manifest = Manifest { events: 0, digest: Digest::from_bytes(*digest), runs: Vec::new() };
     for run in runs {
         let run = load_run(pages, run)?;
         if run.first != manifest.events {
@@ -530,11 +490,7 @@ fn load_manifest(pages: &dyn Pages) -> Result<Manifest, PagesError> {
         manifest.events += run.events;
         manifest.runs.push(Arc::new(run));
     }
-    if manifest.events == u64::from_le_bytes(*events) {
-        Ok(manifest)
-    } else {
-        Err(damaged())
-    }
+    if manifest.events == u64::from_le_bytes(*events) { Ok(manifest) } else { Err(damaged()) }
 }
 
 fn load_run(pages: &dyn Pages, named: &[u8; 28]) -> Result<Run, PagesError> {
@@ -542,9 +498,7 @@ fn load_run(pages: &dyn Pages, named: &[u8; 28]) -> Result<Run, PagesError> {
     let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
     let mut number = || numbers.next().unwrap_or_default();
     let (first, events, meta_len) = (number(), number(), number());
-    let meta_checksum = checksum
-        .first_chunk()
-        .map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let meta_checksum = checksum.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     let damaged = || PagesError(format!("the description of run {first} is damaged"));
     let wanted = usize::try_from(meta_len).map_err(|_| damaged())?;
     let mut bytes = Vec::new();
@@ -555,11 +509,5 @@ fn load_run(pages: &dyn Pages, named: &[u8; 28]) -> Result<Run, PagesError> {
     if bytes.len() != wanted || crc32fast::hash(&bytes) != meta_checksum {
         return Err(damaged());
     }
-    Ok(Run {
-        first,
-        events,
-        meta: RunMeta::from_bytes(&bytes).ok_or_else(damaged)?,
-        meta_len,
-        meta_checksum,
-    })
+    Ok(Run { first, events, meta: RunMeta::from_bytes(&bytes).ok_or_else(damaged)?, meta_len, meta_checksum })
 }

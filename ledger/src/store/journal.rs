@@ -12,8 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     file::{Disk, DiskFile, read_all},
     segment::{
-        FrameScan, ScanError, ScannedFrame, offsets_name, parse_frame, parse_segment_name,
-        position_of, segment_name,
+        FrameScan, ScanError, ScannedFrame, offsets_name, parse_frame, parse_segment_name, position_of, segment_name,
     },
 };
 use crate::{entry::Entry, ids::Position};
@@ -49,17 +48,11 @@ pub enum ReadError {
 
 impl ReadError {
     pub(crate) fn damaged(position: u64, what: impl ToString) -> Self {
-        Self::Damaged {
-            position: Position(position),
-            what: what.to_string(),
-        }
+        Self::Damaged { position: Position(position), what: what.to_string() }
     }
 
     pub(crate) fn io(position: u64, source: io::Error) -> Self {
-        Self::Io {
-            position: Position(position),
-            source,
-        }
+        Self::Io { position: Position(position), source }
     }
 }
 
@@ -93,8 +86,7 @@ struct Offsets {
 
 impl Offsets {
     fn push(&mut self, frame: &ScannedFrame) {
-        self.starts
-            .push(u32::try_from(frame.offset).unwrap_or(u32::MAX));
+        self.starts.push(u32::try_from(frame.offset).unwrap_or(u32::MAX));
         self.end = u32::try_from(frame.end).unwrap_or(u32::MAX);
     }
 
@@ -116,11 +108,7 @@ impl Offsets {
         let end = starts.pop()?;
         let ascending = starts.iter().chain([&end]).is_sorted_by(|a, b| a < b);
         let begins = starts.first().is_none_or(|first| *first == 0);
-        (rest.is_empty() && ascending && begins).then_some(Self {
-            starts,
-            end,
-            unproven: true,
-        })
+        (rest.is_empty() && ascending && begins).then_some(Self { starts, end, unproven: true })
     }
 }
 
@@ -141,10 +129,7 @@ impl Journal {
     /// Looks for segments that another process has begun since.
     pub(crate) fn find_segments(&self) -> io::Result<()> {
         let names = self.disk.list(&self.dir)?;
-        *self.firsts.write() = names
-            .iter()
-            .filter_map(|name| parse_segment_name(name))
-            .collect();
+        *self.firsts.write() = names.iter().filter_map(|name| parse_segment_name(name)).collect();
         Ok(())
     }
 
@@ -163,15 +148,12 @@ impl Journal {
     /// The stored bytes of an entry that is known to be in the journal.
     pub(crate) fn read(&self, position: u64) -> Result<Vec<u8>, ReadError> {
         let (first, next) = self.segment_of(position)?;
-        let segment = self
-            .segment(first, next)
-            .map_err(|e| ReadError::io(position, e))?;
+        let segment = self.segment(first, next).map_err(|e| ReadError::io(position, e))?;
         let at = usize::try_from(position - first).unwrap_or(usize::MAX);
         match segment.read(at, position) {
             Err(ReadError::Damaged { .. }) if segment.offsets.read().unproven => {
                 // The sidecar may be what is wrong: it can always be made anew.
-                let scanned =
-                    scan_offsets(&*segment.file).map_err(|e| ReadError::io(position, e))?;
+                let scanned = scan_offsets(&*segment.file).map_err(|e| ReadError::io(position, e))?;
                 *segment.offsets.write() = scanned;
                 segment.read(at, position)
             }
@@ -215,16 +197,12 @@ impl Journal {
         let file = self.file(first)?;
         let sidecar = read_all(&*self.disk, &self.dir.join(offsets_name(first)))?;
         let sidecar = sidecar.as_deref().and_then(Offsets::from_bytes);
-        let whole = sidecar
-            .filter(|offsets| next.is_some_and(|next| first + offsets.starts.len() as u64 == next));
+        let whole = sidecar.filter(|offsets| next.is_some_and(|next| first + offsets.starts.len() as u64 == next));
         let offsets = match whole {
             Some(offsets) => offsets,
             None => scan_offsets(&*file)?,
         };
-        Ok(Segment {
-            file,
-            offsets: RwLock::new(offsets),
-        })
+        Ok(Segment { file, offsets: RwLock::new(offsets) })
     }
 
     /// The file of a segment.
@@ -265,24 +243,15 @@ impl Journal {
         self.disk.sync_dir(&self.dir)?;
         let known = read_all(&*self.disk, &self.dir.join(offsets_name(first)))?;
         let known = known.as_deref().and_then(Offsets::from_bytes);
-        let known = known
-            .filter(|known| u64::from(known.end) <= end)
-            .unwrap_or_default();
+        let known = known.filter(|known| u64::from(known.end) <= end).unwrap_or_default();
         let offsets = extend_offsets(&*file, known.clone())?;
-        let offsets = if u64::from(offsets.end) == end {
-            offsets
-        } else {
-            scan_offsets(&*file)?
-        };
+        let offsets = if u64::from(offsets.end) == end { offsets } else { scan_offsets(&*file)? };
         self.begin(first, file, offsets);
         Ok(())
     }
 
     fn begin(&self, first: u64, file: Arc<dyn DiskFile>, offsets: Offsets) {
-        let segment = Arc::new(Segment {
-            file,
-            offsets: RwLock::new(offsets),
-        });
+        let segment = Arc::new(Segment { file, offsets: RwLock::new(offsets) });
         self.loaded.lock().retain(|(at, _)| *at != first);
         *self.active.write() = Some((first, segment));
         let mut firsts = self.firsts.write();
@@ -305,9 +274,7 @@ impl Journal {
         for frame_end in ends {
             let start = offsets.end;
             offsets.starts.push(start);
-            offsets.end = end
-                .checked_add(*frame_end)
-                .ok_or_else(|| io::Error::other("segment too large"))?;
+            offsets.end = end.checked_add(*frame_end).ok_or_else(|| io::Error::other("segment too large"))?;
         }
         Ok(())
     }
@@ -347,22 +314,14 @@ impl Journal {
 
     /// Reads the entries from `from` up to but not including `until`, in large pieces.
     pub(crate) fn scan(self: &Arc<Self>, from: u64, until: u64) -> JournalScan {
-        JournalScan {
-            journal: Arc::clone(self),
-            next: from,
-            until,
-            place: None,
-            failed: false,
-        }
+        JournalScan { journal: Arc::clone(self), next: from, until, place: None, failed: false }
     }
 
     fn place_of(&self, position: u64) -> Result<(Arc<dyn DiskFile>, u64), ReadError> {
         let (first, next) = self.segment_of(position)?;
         // The first `read` proves or repairs the offsets.
         self.read(position)?;
-        let segment = self
-            .segment(first, next)
-            .map_err(|e| ReadError::io(position, e))?;
+        let segment = self.segment(first, next).map_err(|e| ReadError::io(position, e))?;
         let at = usize::try_from(position - first).unwrap_or(usize::MAX);
         let range = segment.offsets.read().range(at);
         let (offset, _) = range.ok_or_else(|| ReadError::damaged(position, "it is missing"))?;
@@ -379,18 +338,12 @@ impl Segment {
             return Err(ReadError::damaged(position, "its offset is wrong"));
         }
         let mut bytes = vec![0; len];
-        let read = self
-            .file
-            .read_at(&mut bytes, u64::from(start))
-            .map_err(|e| ReadError::io(position, e))?;
+        let read = self.file.read_at(&mut bytes, u64::from(start)).map_err(|e| ReadError::io(position, e))?;
         bytes.truncate(read);
         let (_, stored) = parse_frame(&bytes).map_err(|e| ReadError::damaged(position, e))?;
         match position_of(stored) {
             Some(found) if found == position => Ok(stored.to_vec()),
-            _ => Err(ReadError::damaged(
-                position,
-                "another entry stands in its place",
-            )),
+            _ => Err(ReadError::damaged(position, "another entry stands in its place")),
         }
     }
 }
@@ -398,10 +351,7 @@ impl Segment {
 pub(crate) fn decode(position: u64, stored: Vec<u8>) -> Result<Entry, ReadError> {
     let entry = Entry::decode(stored).map_err(|e| ReadError::damaged(position, e))?;
     if entry.position() != Position(position) {
-        return Err(ReadError::damaged(
-            position,
-            "another entry stands in its place",
-        ));
+        return Err(ReadError::damaged(position, "another entry stands in its place"));
     }
     Ok(entry)
 }
@@ -472,10 +422,7 @@ impl ScanPlace {
             let read = self.file.read_at(&mut self.buffer, self.offset)?;
             self.buffer.truncate(read);
             self.buffer_offset = self.offset;
-            let too_short = matches!(
-                parse_frame(&self.buffer),
-                Err(super::segment::FrameError::Short)
-            );
+            let too_short = matches!(parse_frame(&self.buffer), Err(super::segment::FrameError::Short));
             if !too_short || read < wanted {
                 return Ok(());
             }
@@ -500,23 +447,14 @@ impl JournalScan {
         let (first, _) = self.journal.segment_of(position)?;
         if self.place.as_ref().is_none_or(|place| place.first != first) {
             let (file, offset) = self.journal.place_of(position)?;
-            self.place = Some(ScanPlace {
-                first,
-                file,
-                offset,
-                buffer: Vec::new(),
-                buffer_offset: offset,
-            });
+            self.place = Some(ScanPlace { first, file, offset, buffer: Vec::new(), buffer_offset: offset });
         }
         let Some(place) = &mut self.place else {
             return Err(ReadError::damaged(position, "it is missing"));
         };
         let stored = place.next(position)?;
         if position_of(&stored) != Some(position) {
-            return Err(ReadError::damaged(
-                position,
-                "another entry stands in its place",
-            ));
+            return Err(ReadError::damaged(position, "another entry stands in its place"));
         }
         self.next += 1;
         Ok(stored)

@@ -105,13 +105,7 @@ impl MemoryDisk {
                 kept.insert(path.clone(), Arc::new(Inode(Mutex::new(content))));
             }
         }
-        let shared = Shared {
-            names: Mutex::new(Names {
-                live: kept.clone(),
-                durable: kept,
-            }),
-            ..Shared::default()
-        };
+        let shared = Shared { names: Mutex::new(Names { live: kept.clone(), durable: kept }), ..Shared::default() };
         Self(Arc::new(shared))
     }
 
@@ -120,9 +114,7 @@ impl MemoryDisk {
     pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let names = self.0.names.lock();
         let files = names.live.iter();
-        files
-            .map(|(path, inode)| (path.clone(), inode.0.lock().live.clone()))
-            .collect()
+        files.map(|(path, inode)| (path.clone(), inode.0.lock().live.clone())).collect()
     }
 
     /// A disk that holds these files.
@@ -132,14 +124,8 @@ impl MemoryDisk {
         {
             let mut names = disk.0.names.lock();
             for (path, bytes) in files {
-                let content = Content {
-                    durable: bytes.clone(),
-                    live: bytes,
-                    pending: Vec::new(),
-                };
-                names
-                    .live
-                    .insert(path, Arc::new(Inode(Mutex::new(content))));
+                let content = Content { durable: bytes.clone(), live: bytes, pending: Vec::new() };
+                names.live.insert(path, Arc::new(Inode(Mutex::new(content))));
             }
             names.durable = names.live.clone();
         }
@@ -201,11 +187,7 @@ impl Content {
                 }
             }
         }
-        Self {
-            live: bytes.clone(),
-            durable: bytes,
-            pending: Vec::new(),
-        }
+        Self { live: bytes.clone(), durable: bytes, pending: Vec::new() }
     }
 }
 
@@ -236,9 +218,7 @@ impl Disk for MemoryDisk {
         let names = self.0.names.lock();
         let inside = names.live.keys().filter(|path| path.parent() == Some(dir));
         let last = inside.filter_map(|path| path.file_name());
-        Ok(last
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect())
+        Ok(last.map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -263,25 +243,15 @@ impl Disk for MemoryDisk {
         self.0.change_io()?;
         let mut names = self.0.names.lock();
         names.durable.retain(|path, _| path.parent() != Some(dir));
-        let inside = names
-            .live
-            .iter()
-            .filter(|(path, _)| path.parent() == Some(dir));
-        let inside: Vec<_> = inside
-            .map(|(path, inode)| (path.clone(), Arc::clone(inode)))
-            .collect();
+        let inside = names.live.iter().filter(|(path, _)| path.parent() == Some(dir));
+        let inside: Vec<_> = inside.map(|(path, inode)| (path.clone(), Arc::clone(inode))).collect();
         names.durable.extend(inside);
         Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<LockGuard>> {
         let free = self.0.locks.lock().insert(path.to_owned());
-        Ok(free.then(|| {
-            LockGuard::new(MemoryLock {
-                path: path.to_owned(),
-                shared: Arc::clone(&self.0),
-            })
-        }))
+        Ok(free.then(|| LockGuard::new(MemoryLock { path: path.to_owned(), shared: Arc::clone(&self.0) })))
     }
 }
 
@@ -326,10 +296,7 @@ impl DiskFile for MemoryFile {
         };
         let mut content = self.inode.0.lock();
         Content::write(&mut content.live, offset, written);
-        content.pending.push(Change::Write {
-            offset,
-            bytes: written.to_vec(),
-        });
+        content.pending.push(Change::Write { offset, bytes: written.to_vec() });
         fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
@@ -349,9 +316,7 @@ impl DiskFile for MemoryFile {
         let mut content = self.inode.0.lock();
         for change in std::mem::take(&mut content.pending) {
             match change {
-                Change::Write { offset, bytes } => {
-                    Content::write(&mut content.durable, offset, &bytes)
-                }
+                Change::Write { offset, bytes } => Content::write(&mut content.durable, offset, &bytes),
                 Change::SetLen(len) => content.durable.resize(len, 0),
             }
         }

@@ -43,28 +43,18 @@ impl Cursor {
 impl Merge {
     /// Finds the smallest runs that are to be merged.
     pub(crate) fn begin(runs: &[Arc<Run>]) -> Option<Self> {
-        let mut groups = runs
-            .chunk_by(|a, b| a.events == b.events)
-            .collect::<Vec<_>>();
+        let mut groups = runs.chunk_by(|a, b| a.events == b.events).collect::<Vec<_>>();
         groups.sort_by_key(|group| group.first().map(|run| run.events));
         let group = groups.into_iter().find(|group| group.len() >= FANOUT)?;
         let sources: Vec<Arc<Run>> = group.iter().take(FANOUT).cloned().collect();
         let first = sources.first()?.first;
         let events = sources.iter().map(|run| run.events).sum();
         let hashes: u64 = sources.iter().map(|run| run.meta.hashes).sum();
-        let cursors = sources.iter().map(|run| Cursor {
-            run: Arc::clone(run),
-            page: 0,
-            rows: VecDeque::new(),
-        });
+        let cursors = sources.iter().map(|run| Cursor { run: Arc::clone(run), page: 0, rows: VecDeque::new() });
         Some(Self {
             cursors: cursors.collect(),
             next: BinaryHeap::new(),
-            writer: Some(RunWriter::new(
-                first,
-                events,
-                usize::try_from(hashes).unwrap_or(usize::MAX),
-            )),
+            writer: Some(RunWriter::new(first, events, usize::try_from(hashes).unwrap_or(usize::MAX))),
             sources,
         })
     }
@@ -78,8 +68,7 @@ impl Merge {
     pub(crate) fn step(&mut self, pages: &dyn Pages) -> Result<Option<Run>, PagesError> {
         if self.next.is_empty() {
             for (at, cursor) in self.cursors.iter_mut().enumerate() {
-                self.next
-                    .extend(cursor.next(pages)?.map(|row| Reverse((row, at))));
+                self.next.extend(cursor.next(pages)?.map(|row| Reverse((row, at))));
             }
         }
         let mut changes = Vec::new();
@@ -91,8 +80,7 @@ impl Merge {
                 writer.push(row, &mut changes);
             }
             if let Some(cursor) = self.cursors.get_mut(at) {
-                self.next
-                    .extend(cursor.next(pages)?.map(|row| Reverse((row, at))));
+                self.next.extend(cursor.next(pages)?.map(|row| Reverse((row, at))));
             }
         }
         let merged = match self.next.is_empty() {

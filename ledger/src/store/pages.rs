@@ -63,10 +63,7 @@ const CACHE_BYTES: u64 = 64 << 20;
 impl SledPages {
     /// Opens or makes the database.
     pub(crate) fn open(dir: &Path) -> Result<Arc<Self>, PagesError> {
-        let config = sled::Config::new()
-            .path(dir)
-            .cache_capacity(CACHE_BYTES)
-            .flush_every_ms(None);
+        let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
         // On a thread of its own: a panic there cannot poison what this thread holds.
         let opened = thread::Builder::new()
             .name(format!("{QUIET_THREADS}-open"))
@@ -74,10 +71,7 @@ impl SledPages {
             .map_err(|error| PagesError(error.to_string()))?
             .join();
         let db = opened.map_err(|_| PagesError("sled panicked while opening".into()))??;
-        Ok(Arc::new(Self {
-            db,
-            dir: dir.to_owned(),
-        }))
+        Ok(Arc::new(Self { db, dir: dir.to_owned() }))
     }
 
     /// Removes the database from the disk.
@@ -119,9 +113,7 @@ impl Pages for SledPages {
                     file.sync_data().map_err(error)?;
                 }
             }
-            fs::File::open(&dir)
-                .and_then(|dir| dir.sync_all())
-                .map_err(error)?;
+            fs::File::open(&dir).and_then(|dir| dir.sync_all()).map_err(error)?;
         }
         Ok(())
     }

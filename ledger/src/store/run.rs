@@ -55,9 +55,7 @@ impl Key<'_> {
             }
         }
         let hash = blake3::hash(bytes.get(..=name.len()).unwrap_or_default());
-        hash.as_bytes()
-            .first_chunk()
-            .map_or(0, |chunk| u64::from_le_bytes(*chunk))
+        hash.as_bytes().first_chunk().map_or(0, |chunk| u64::from_le_bytes(*chunk))
     }
 
     /// True if the entry is about this thing.
@@ -75,11 +73,7 @@ impl Key<'_> {
 pub(crate) fn rows_of(entry: &Entry, mut add: impl FnMut(Row)) {
     let position = entry.position().get();
     let mut row = |key: Key<'_>, sequence| {
-        add(Row {
-            hash: key.hash(),
-            sequence,
-            position,
-        });
+        add(Row { hash: key.hash(), sequence, position });
     };
     row(Key::Id(&entry.id()), 0);
     row(Key::Stream(entry.stream()), entry.stream_version());
@@ -124,10 +118,7 @@ pub(crate) struct Block {
 
 impl Block {
     pub(crate) fn new(first: u64) -> Self {
-        Self {
-            first,
-            ..Self::default()
-        }
+        Self { first, ..Self::default() }
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -171,9 +162,7 @@ impl Bloom {
 
     pub(crate) fn new(hashes: usize) -> Self {
         let lines = (hashes * Self::BITS_PER_HASH).div_ceil(512).max(1);
-        Self {
-            lines: vec![[0; 8]; lines],
-        }
+        Self { lines: vec![[0; 8]; lines] }
     }
 
     fn line(&self, hash: u64) -> usize {
@@ -204,9 +193,7 @@ impl Bloom {
 
     pub(crate) fn may_hold(&self, hash: u64) -> bool {
         let line = self.lines.get(self.line(hash));
-        line.is_none_or(|line| {
-            Self::bits(hash).all(|(word, bit)| line.get(word).is_none_or(|word| word & bit != 0))
-        })
+        line.is_none_or(|line| Self::bits(hash).all(|(word, bit)| line.get(word).is_none_or(|word| word & bit != 0)))
     }
 }
 
@@ -249,21 +236,12 @@ impl RunMeta {
         let count = usize::try_from(u64::from_le_bytes(*count)).ok()?;
         let (fences, blooms) = rest.split_at_checked(count.checked_mul(20)?)?;
         let (fences, _) = fences.as_chunks::<20>();
-        let fences = fences
-            .iter()
-            .map(Fence::from_bytes)
-            .collect::<Option<_>>()?;
+        let fences = fences.iter().map(Fence::from_bytes).collect::<Option<_>>()?;
         let (words, rest) = blooms.as_chunks::<8>();
         let words: Vec<u64> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
         let (lines, over) = words.as_chunks::<8>();
         let whole = rest.is_empty() && over.is_empty() && !lines.is_empty();
-        whole.then(|| Self {
-            fences,
-            hashes: u64::from_le_bytes(*hashes),
-            bloom: Bloom {
-                lines: lines.to_vec(),
-            },
-        })
+        whole.then(|| Self { fences, hashes: u64::from_le_bytes(*hashes), bloom: Bloom { lines: lines.to_vec() } })
     }
 }
 
@@ -301,12 +279,7 @@ pub(crate) fn decode_page(bytes: &[u8]) -> Vec<Row> {
 fn decode_row(bytes: &[u8; ROW_BYTES]) -> Row {
     let number = |from: usize, len: usize| {
         let part = bytes.get(from..from + len).unwrap_or_default();
-        part.iter()
-            .fold(0, |value, byte| value << 8 | u64::from(*byte))
+        part.iter().fold(0, |value, byte| value << 8 | u64::from(*byte))
     };
-    Row {
-        hash: number(0, 8),
-        sequence: number(8, 6),
-        position: number(14, 6),
-    }
+    Row { hash: number(0, 8), sequence: number(8, 6), position: number(14, 6) }
 }

@@ -27,19 +27,12 @@ pub(crate) struct Mark {
 
 impl Mark {
     fn to_bits(self) -> u32 {
-        let last = if self.last_of_append {
-            LAST_OF_APPEND
-        } else {
-            0
-        };
+        let last = if self.last_of_append { LAST_OF_APPEND } else { 0 };
         last | (self.number_in_group & !LAST_OF_APPEND)
     }
 
     fn from_bits(bits: u32) -> Self {
-        Self {
-            last_of_append: bits & LAST_OF_APPEND != 0,
-            number_in_group: bits & !LAST_OF_APPEND,
-        }
+        Self { last_of_append: bits & LAST_OF_APPEND != 0, number_in_group: bits & !LAST_OF_APPEND }
     }
 }
 
@@ -94,11 +87,7 @@ impl FrameHeader {
         if len as usize > crate::entry::ENTRY_BYTES_MAX {
             return Err(FrameError::TooLong);
         }
-        Ok(Self {
-            len,
-            checksum: u32::from_be_bytes(*checksum),
-            mark: *mark,
-        })
+        Ok(Self { len, checksum: u32::from_be_bytes(*checksum), mark: *mark })
     }
 
     fn frame_bytes(&self) -> usize {
@@ -109,9 +98,7 @@ impl FrameHeader {
 /// The frame at the front of the bytes: its mark and its entry.
 pub(crate) fn parse_frame(bytes: &[u8]) -> Result<(Mark, &[u8]), FrameError> {
     let header = FrameHeader::parse(bytes)?;
-    let stored = bytes
-        .get(FRAME_HEADER_BYTES..header.frame_bytes())
-        .ok_or(FrameError::Short)?;
+    let stored = bytes.get(FRAME_HEADER_BYTES..header.frame_bytes()).ok_or(FrameError::Short)?;
     if checksum(header.len, header.mark, stored) != header.checksum {
         return Err(FrameError::Checksum);
     }
@@ -156,13 +143,7 @@ pub(crate) enum ScanError {
 impl<'a> FrameScan<'a> {
     /// Scans from a byte offset where a frame starts up to the end of the file as it is now.
     pub(crate) fn new(file: &'a dyn DiskFile, offset: u64) -> io::Result<Self> {
-        Ok(Self {
-            limit: file.len()?,
-            file,
-            offset,
-            buffer: Vec::new(),
-            buffer_offset: offset,
-        })
+        Ok(Self { limit: file.len()?, file, offset, buffer: Vec::new(), buffer_offset: offset })
     }
 
     /// The next frame; `None` at the end of the file.
@@ -177,12 +158,7 @@ impl<'a> FrameScan<'a> {
         let (mark, stored) = parse_frame(self.bytes(len)?).map_err(bad)?;
         let stored = stored.to_vec();
         self.offset += len as u64;
-        Ok(Some(ScannedFrame {
-            offset,
-            end: self.offset,
-            mark,
-            stored,
-        }))
+        Ok(Some(ScannedFrame { offset, end: self.offset, mark, stored }))
     }
 
     /// Up to `wanted` bytes from the current offset on.
@@ -201,11 +177,7 @@ impl<'a> FrameScan<'a> {
 
 /// Looks behind an unreadable place for a frame that was flushed after it: one of a group that begins behind
 /// `position`. Returns the position of that frame.
-pub(crate) fn find_later_group(
-    file: &dyn DiskFile,
-    after: u64,
-    position: u64,
-) -> io::Result<Option<u64>> {
+pub(crate) fn find_later_group(file: &dyn DiskFile, after: u64, position: u64) -> io::Result<Option<u64>> {
     let len = file.len()?.saturating_sub(after);
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     let read = file.read_at(&mut bytes, after)?;
@@ -256,10 +228,7 @@ mod tests {
     }
 
     fn mark(number_in_group: u32) -> Mark {
-        Mark {
-            last_of_append: true,
-            number_in_group,
-        }
+        Mark { last_of_append: true, number_in_group }
     }
 
     #[test]
@@ -294,12 +263,7 @@ mod tests {
     #[test]
     fn names_are_read_back_and_strange_files_ignored() {
         assert_eq!(parse_segment_name(&segment_name(42)), Some(42));
-        for name in [
-            "42.seg",
-            "0000000000000000004x.seg",
-            &offsets_name(42),
-            "lock",
-        ] {
+        for name in ["42.seg", "0000000000000000004x.seg", &offsets_name(42), "lock"] {
             assert_eq!(parse_segment_name(name), None, "{name}");
         }
     }

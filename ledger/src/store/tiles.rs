@@ -46,28 +46,25 @@ impl Tree {
     /// Adds a leaf entry.
     pub(crate) fn push(&mut self, leaf: [u8; LEAF_BYTES]) {
         let (open, finished) = (&mut self.open, &mut self.finished);
-        self.frontier
-            .push_with(leaf_hash(&leaf), |level, index, hash| {
-                if !level.is_multiple_of(TILE_HEIGHT) {
-                    return;
-                }
-                let tile_level = usize::from(level / TILE_HEIGHT);
-                if open.len() <= tile_level {
-                    open.resize(tile_level + 1, Vec::new());
-                }
-                let Some(hashes) = open.get_mut(tile_level) else {
-                    return;
-                };
-                hashes.push(hash);
-                if hashes.len() >= usize::from(TILE_WIDTH) {
-                    let kind = TileKind::Hashes {
-                        level: level / TILE_HEIGHT,
-                    };
-                    let tile = TilePath::new(kind, index / u64::from(TILE_WIDTH), TILE_WIDTH);
-                    finished.extend(tile.map(|path| (path, encode_hashes(hashes))));
-                    hashes.clear();
-                }
-            });
+        self.frontier.push_with(leaf_hash(&leaf), |level, index, hash| {
+            if !level.is_multiple_of(TILE_HEIGHT) {
+                return;
+            }
+            let tile_level = usize::from(level / TILE_HEIGHT);
+            if open.len() <= tile_level {
+                open.resize(tile_level + 1, Vec::new());
+            }
+            let Some(hashes) = open.get_mut(tile_level) else {
+                return;
+            };
+            hashes.push(hash);
+            if hashes.len() >= usize::from(TILE_WIDTH) {
+                let kind = TileKind::Hashes { level: level / TILE_HEIGHT };
+                let tile = TilePath::new(kind, index / u64::from(TILE_WIDTH), TILE_WIDTH);
+                finished.extend(tile.map(|path| (path, encode_hashes(hashes))));
+                hashes.clear();
+            }
+        });
         self.open_leaves.push(leaf);
         if self.open_leaves.len() >= usize::from(TILE_WIDTH) {
             let index = (self.frontier.size() - 1) / u64::from(TILE_WIDTH);
@@ -93,15 +90,8 @@ impl Tree {
             tiles.extend(path.map(|path| (path, bytes)));
         };
         for (level, hashes) in (0_u8..).zip(&self.open) {
-            let below = size
-                .checked_shr(u32::from(level * TILE_HEIGHT))
-                .unwrap_or(0);
-            add(
-                TileKind::Hashes { level },
-                below,
-                hashes.len(),
-                encode_hashes(hashes),
-            );
+            let below = size.checked_shr(u32::from(level * TILE_HEIGHT)).unwrap_or(0);
+            add(TileKind::Hashes { level }, below, hashes.len(), encode_hashes(hashes));
         }
         if let Ok(bytes) = encode_entries(&self.open_leaves) {
             add(TileKind::Entries, size, self.open_leaves.len(), bytes);
@@ -119,10 +109,7 @@ pub(crate) struct TileFiles {
 
 impl TileFiles {
     pub(crate) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
-        Self {
-            disk,
-            dir: dir.to_owned(),
-        }
+        Self { disk, dir: dir.to_owned() }
     }
 
     fn file(&self, path: &TilePath) -> PathBuf {
@@ -149,10 +136,7 @@ impl TileFiles {
     }
 
     /// The hashes of the tree of `size` leaves. A full tile serves for a narrower one too.
-    pub(crate) fn source(
-        &self,
-        size: u64,
-    ) -> TileSource<impl Fn(&TilePath) -> io::Result<Vec<u8>> + '_> {
+    pub(crate) fn source(&self, size: u64) -> TileSource<impl Fn(&TilePath) -> io::Result<Vec<u8>> + '_> {
         TileSource::new(size, |path: &TilePath| self.read_front(path))
     }
 
@@ -170,22 +154,14 @@ impl TileFiles {
 
     /// The growing tree of the first `size` leaves from the tiles; `None` if they are not all there or do not have that
     /// root. `leaves` are the leaf entries of the last entries tile, which the journal gives.
-    pub(crate) fn load(
-        &self,
-        size: u64,
-        root: Hash,
-        leaves: Vec<[u8; LEAF_BYTES]>,
-    ) -> Option<Tree> {
+    pub(crate) fn load(&self, size: u64, root: Hash, leaves: Vec<[u8; LEAF_BYTES]>) -> Option<Tree> {
         let frontier = Frontier::from_source(&self.source(size), size).ok()?;
         if frontier.root() != root {
             return None;
         }
         let mut open = Vec::new();
         let mut level = 0;
-        while size
-            .checked_shr(u32::from(level) * u32::from(TILE_HEIGHT))
-            .is_some_and(|n| n > 0)
-        {
+        while size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT)).is_some_and(|n| n > 0) {
             let count = size >> (level * TILE_HEIGHT);
             let path = TilePath::hashes_at(size, level, count / u64::from(TILE_WIDTH));
             let partial = match path {
@@ -198,12 +174,7 @@ impl TileFiles {
             open.push(partial);
             level += 1;
         }
-        let tree = Tree {
-            frontier,
-            open,
-            open_leaves: leaves,
-            finished: Vec::new(),
-        };
+        let tree = Tree { frontier, open, open_leaves: leaves, finished: Vec::new() };
         tree.is_consistent().then_some(tree)
     }
 }
@@ -215,10 +186,7 @@ impl Tree {
         let parts = crate::tree::subtrees(0, size).zip(self.frontier.parts());
         let mut leaves = self.open_leaves.iter().map(|leaf| leaf_hash(leaf));
         let open_matches = leaves.len() == self.open.first().map_or(0, Vec::len)
-            && self
-                .open
-                .first()
-                .is_none_or(|open| open.iter().copied().eq(&mut leaves));
+            && self.open.first().is_none_or(|open| open.iter().copied().eq(&mut leaves));
         open_matches
             && parts.into_iter().all(|((level, index), part)| {
                 let (tile_level, above) = (usize::from(level / TILE_HEIGHT), level % TILE_HEIGHT);

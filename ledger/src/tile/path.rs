@@ -11,9 +11,7 @@ const TILE_LEVEL_MAX: u8 = 63;
 
 /// Not the path of a tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "not the path of a tile: expected tile/LEVEL/INDEX or tile/entries/INDEX, such as tile/0/x001/067.p/5"
-)]
+#[error("not the path of a tile: expected tile/LEVEL/INDEX or tile/entries/INDEX, such as tile/0/x001/067.p/5")]
 pub struct ParsePathError;
 
 /// What a tile holds.
@@ -132,9 +130,7 @@ fn parse(text: &str) -> Option<TilePath> {
     let (kind, rest) = text.strip_prefix("tile/")?.split_once('/')?;
     let kind = match kind {
         "entries" => TileKind::Entries,
-        level => TileKind::Hashes {
-            level: decimal(level)?.try_into().ok()?,
-        },
+        level => TileKind::Hashes { level: decimal(level)?.try_into().ok()? },
     };
     let (index, width) = match rest.split_once(".p/") {
         Some((index, width)) => (index, decimal(width)?.try_into().ok()?),

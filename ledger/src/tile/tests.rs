@@ -94,10 +94,7 @@ proptest! {
 #[test]
 fn an_entry_must_fit_its_length_and_a_hash_tile_its_width() {
     assert!(encode_entries([vec![0; 65_535]]).is_ok());
-    assert_eq!(
-        encode_entries([vec![0; 65_536]]),
-        Err(TileError::EntryTooLong(65_536))
-    );
+    assert_eq!(encode_entries([vec![0; 65_536]]), Err(TileError::EntryTooLong(65_536)));
     let hashes = leaves(3);
     let bytes = encode_hashes(&hashes);
     assert_eq!(decode_hashes(&bytes, 3), Ok(hashes));
@@ -128,9 +125,8 @@ fn tiles(size: u64) -> (HashMap<String, Vec<u8>>, crate::tree::MemoryTree) {
 fn tiles_give_every_hash_that_the_tree_has() {
     for size in [1u64, 2, 255, 256, 257, 700, 66_000] {
         let (tiles, tree) = tiles(size);
-        let source = TileSource::new(size, |path: &TilePath| {
-            tiles.get(&path.to_string()).cloned().ok_or("no such tile")
-        });
+        let source =
+            TileSource::new(size, |path: &TilePath| tiles.get(&path.to_string()).cloned().ok_or("no such tile"));
         assert_eq!(root_at(&source, size).unwrap(), tree.root(), "size {size}");
         for index in [0, size / 3, size - 1] {
             let proof = prove_inclusion(&source, index, size).unwrap();
@@ -138,10 +134,7 @@ fn tiles_give_every_hash_that_the_tree_has() {
             let proof = prove_consistency(&source, index + 1, size).unwrap();
             assert_eq!(proof, prove_consistency(&tree, index + 1, size).unwrap());
         }
-        assert!(matches!(
-            source.hash(0, size),
-            Err(TileSourceError::NotInTree { .. })
-        ));
+        assert!(matches!(source.hash(0, size), Err(TileSourceError::NotInTree { .. })));
         assert!(source.hash(200, 0).is_err());
     }
 }
@@ -149,8 +142,5 @@ fn tiles_give_every_hash_that_the_tree_has() {
 #[test]
 fn a_tile_of_the_wrong_width_is_refused() {
     let source = TileSource::new(3, |_: &TilePath| Ok::<_, String>(vec![0; 64]));
-    assert!(matches!(
-        source.hash(0, 0),
-        Err(TileSourceError::Tile { .. })
-    ));
+    assert!(matches!(source.hash(0, 0), Err(TileSourceError::Tile { .. })));
 }

@@ -36,28 +36,16 @@ fn known_roots() {
         &[0x30, 0x31],
         &[0x40, 0x41, 0x42, 0x43],
         &[0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57],
-        &[
-            0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d,
-            0x6e, 0x6f,
-        ],
+        &[0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f],
     ];
     let mut frontier = Frontier::new();
-    assert_eq!(
-        frontier.root().to_string(),
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    );
+    assert_eq!(frontier.root().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     frontier.push(leaf_hash(entries[0]));
-    assert_eq!(
-        frontier.root().to_string(),
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-    );
+    assert_eq!(frontier.root().to_string(), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
     for entry in &entries[1..] {
         frontier.push(leaf_hash(entry));
     }
-    assert_eq!(
-        frontier.root().to_string(),
-        "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328"
-    );
+    assert_eq!(frontier.root().to_string(), "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328");
 }
 
 #[test]
@@ -68,10 +56,7 @@ fn every_small_tree_has_the_root_of_the_definition() {
     for (size, leaf) in leaves.iter().enumerate() {
         assert_eq!(frontier.root(), naive_root(&leaves[..size]), "size {size}");
         assert_eq!(root_at(&tree, size as u64), Ok(frontier.root()));
-        assert_eq!(
-            Frontier::from_source(&tree, size as u64),
-            Ok(frontier.clone())
-        );
+        assert_eq!(Frontier::from_source(&tree, size as u64), Ok(frontier.clone()));
         frontier.push(*leaf);
     }
 }

@@ -80,9 +80,8 @@ impl<'a> Chain<'a> {
         }
         let (start, until) = (self.next.get(), self.until.map(Position::get));
         let all = self.checkpoints.len();
-        self.checkpoints.retain(|checkpoint| {
-            checkpoint.size >= start && until.is_none_or(|until| checkpoint.size <= until)
-        });
+        self.checkpoints
+            .retain(|checkpoint| checkpoint.size >= start && until.is_none_or(|until| checkpoint.size <= until));
         match all - self.checkpoints.len() {
             0 => {}
             outside => self.warn(format!("{outside} checkpoints lie outside of the range")),
@@ -91,8 +90,7 @@ impl<'a> Chain<'a> {
             self.checkpoints.clear();
             self.warn("roots were not checked: the tree before the range is not known".into());
         }
-        self.checkpoints
-            .sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
+        self.checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
         self.compare_roots();
     }
 
@@ -198,9 +196,8 @@ impl<'a> Chain<'a> {
             None => (link.count, link.previous),
         };
         if (link.count, link.previous) != expected {
-            let shown = |(count, previous): (u64, Digest)| {
-                format!("event {count} of {} behind {previous}", link.subject)
-            };
+            let shown =
+                |(count, previous): (u64, Digest)| format!("event {count} of {} behind {previous}", link.subject);
             let found = shown((link.count, link.previous));
             self.fault(entry, Fault::SubjectLink, shown(expected), found);
         }
@@ -249,10 +246,7 @@ impl<'a> Chain<'a> {
             found: found.to_string(),
         });
         self.is_stopped = true;
-        self.warn(format!(
-            "nothing from position {} on was verified",
-            self.next
-        ));
+        self.warn(format!("nothing from position {} on was verified", self.next));
     }
 
     fn find(&mut self, finding: Finding) {
@@ -261,9 +255,7 @@ impl<'a> Chain<'a> {
         }
         if self.report.errors.len() == FINDINGS_MAX && !self.is_stopped {
             self.is_stopped = true;
-            self.warn(format!(
-                "verification stopped after {FINDINGS_MAX} findings"
-            ));
+            self.warn(format!("verification stopped after {FINDINGS_MAX} findings"));
         }
     }
 
@@ -285,9 +277,7 @@ impl<'a> Chain<'a> {
         match end.get().checked_sub(self.report.committed) {
             Some(0) | None => {}
             Some(_) if self.frontier.is_none() => {}
-            Some(count) => self.warn(format!(
-                "the last {count} entries are not covered by a checkpoint yet"
-            )),
+            Some(count) => self.warn(format!("the last {count} entries are not covered by a checkpoint yet")),
         }
         self.report
     }

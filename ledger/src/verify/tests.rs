@@ -20,24 +20,14 @@ fn run_range(
     start: Start,
     until: Option<Position>,
 ) -> Report {
-    let verification = Verification {
-        keys: &log.keys.ring,
-        start,
-        until,
-        checkpoints,
-        progress: &|_| (),
-    };
+    let verification = Verification { keys: &log.keys.ring, start, until, checkpoints, progress: &|_| () };
     verification.run(stored.into_iter().map(Ok::<_, String>))
 }
 
 #[track_caller]
 fn assert_first(report: &Report, position: u64, fault: Fault) {
     let first = report.first_error().expect("a finding");
-    assert_eq!(
-        (first.position, first.fault),
-        (Position(position), fault),
-        "{first}"
-    );
+    assert_eq!((first.position, first.fault), (Position(position), fault), "{first}");
 }
 
 #[test]
@@ -71,11 +61,7 @@ fn every_checkpoint_on_the_way_is_compared() {
     let report = run(&log, log.stored(), &[second.clone(), first.clone(), second]);
     assert!(report.is_ok());
     assert_eq!((report.checkpoints, report.committed), (3, 400));
-    assert!(
-        report.warnings[0].contains("last 7 entries"),
-        "{:?}",
-        report.warnings
-    );
+    assert!(report.warnings[0].contains("last 7 entries"), "{:?}", report.warnings);
 }
 
 proptest! {
@@ -129,9 +115,7 @@ fn each_rule_is_checked_for_itself() {
     assert_found(Fault::Previous, |assigned| {
         assigned.previous = Digest::from_bytes([1; 32]);
     });
-    assert_found(Fault::StreamVersion, |assigned| {
-        assigned.stream_version += 1
-    });
+    assert_found(Fault::StreamVersion, |assigned| assigned.stream_version += 1);
     assert_found(Fault::StreamVersion, |assigned| assigned.stream_version = 1);
     assert_found(Fault::SubjectLink, |assigned| assigned.links[0].count += 1);
     assert_found(Fault::SubjectLink, |assigned| {
@@ -212,10 +196,7 @@ fn old_keys_verify_old_events_and_sign_no_new_ones() {
     let mut log = TestLog::of(10);
     let name = log.keys.events.verifier().name().to_owned();
     let newer = EventSigner::generate(&name).unwrap();
-    log.keys
-        .ring
-        .add_event_key(newer.verifier().clone())
-        .unwrap();
+    log.keys.ring.add_event_key(newer.verifier().clone()).unwrap();
     let older = std::mem::replace(&mut log.keys.events, newer);
     (0..10).for_each(|_| log.append("stream-1", &[]));
     assert!(run(&log, log.stored(), &[log.checkpoint()]).is_ok());
@@ -232,13 +213,7 @@ fn ranges_are_verified_with_what_is_known() {
     let previous = Some(log.entries[29].digest());
 
     let bare = Start::at(Position(30), None);
-    let report = run_range(
-        &log,
-        part(30, 60),
-        &checkpoint,
-        bare.clone(),
-        Some(Position(60)),
-    );
+    let report = run_range(&log, part(30, 60), &checkpoint, bare.clone(), Some(Position(60)));
     assert!(report.is_ok(), "{:?}", report.errors);
     assert_eq!((report.count, report.checkpoints), (30, 0));
 
@@ -260,14 +235,10 @@ fn ranges_are_verified_with_what_is_known() {
 #[test]
 fn what_cannot_be_read_ends_the_verification_and_says_where() {
     let log = TestLog::of(600);
-    let entries = log
-        .stored()
-        .into_iter()
-        .enumerate()
-        .map(|(at, entry)| match at {
-            500 => Err("the disk says no"),
-            _ => Ok(entry),
-        });
+    let entries = log.stored().into_iter().enumerate().map(|(at, entry)| match at {
+        500 => Err("the disk says no"),
+        _ => Ok(entry),
+    });
     let verification = Verification {
         keys: &log.keys.ring,
         start: Start::genesis(),
@@ -278,13 +249,7 @@ fn what_cannot_be_read_ends_the_verification_and_says_where() {
     let report = verification.run(entries);
     assert_first(&report, 500, Fault::Unreadable);
     assert_eq!(report.verified, 500);
-    assert!(
-        report
-            .first_error()
-            .unwrap()
-            .to_string()
-            .contains("the disk says no")
-    );
+    assert!(report.first_error().unwrap().to_string().contains("the disk says no"));
 }
 
 #[test]

@@ -28,17 +28,11 @@ pub(super) struct Window<T> {
 
 impl<T> Default for Window<T> {
     fn default() -> Self {
-        Self {
-            batches: Vec::new(),
-            failure: None,
-            is_last: true,
-        }
+        Self { batches: Vec::new(), failure: None, is_last: true }
     }
 }
 
-pub(super) fn read_window(
-    entries: &mut impl Iterator<Item = Result<Vec<u8>, String>>,
-) -> Window<Vec<u8>> {
+pub(super) fn read_window(entries: &mut impl Iterator<Item = Result<Vec<u8>, String>>) -> Window<Vec<u8>> {
     let mut window = Window::default();
     let mut bytes = 0;
     while window.batches.len() < WINDOW_BATCHES && bytes < WINDOW_BYTES {
@@ -92,11 +86,7 @@ fn check_batch(stored: Vec<Vec<u8>>, keys: &KeyRing) -> Vec<Result<Checked, Deco
         .into_iter()
         .map(|stored| {
             let entry = Entry::decode(stored)?;
-            Ok(Checked {
-                leaf_hash: leaf_hash(&entry.leaf()),
-                signature: SignatureState::Good,
-                entry,
-            })
+            Ok(Checked { leaf_hash: leaf_hash(&entry.leaf()), signature: SignatureState::Good, entry })
         })
         .collect();
     if !is_signed(&checked, keys) {
@@ -110,11 +100,7 @@ fn check_batch(stored: Vec<Vec<u8>>, keys: &KeyRing) -> Vec<Result<Checked, Deco
 
 /// True if every entry of the batch is signed; says nothing about which is not.
 fn is_signed(checked: &[Result<Checked, DecodeError>], keys: &KeyRing) -> bool {
-    let digests: Vec<_> = checked
-        .iter()
-        .flatten()
-        .map(|one| one.entry.digest())
-        .collect();
+    let digests: Vec<_> = checked.iter().flatten().map(|one| one.entry.digest()).collect();
     let signed: Option<(Vec<Signature>, Vec<VerifyingKey>)> = checked
         .iter()
         .flatten()
@@ -127,19 +113,14 @@ fn is_signed(checked: &[Result<Checked, DecodeError>], keys: &KeyRing) -> bool {
     let Some((signatures, keys)) = signed else {
         return false;
     };
-    let messages: Vec<&[u8]> = digests
-        .iter()
-        .map(|digest| &digest.as_bytes()[..])
-        .collect();
+    let messages: Vec<&[u8]> = digests.iter().map(|digest| &digest.as_bytes()[..]).collect();
     verify_batch(&messages, &signatures, &keys).is_ok()
 }
 
 fn signature_state(entry: &Entry, keys: &KeyRing) -> SignatureState {
     match keys.event_key(entry.key_id()) {
         None => SignatureState::UnknownKey,
-        Some(key) if key.verify(entry.digest().as_bytes(), entry.signature()) => {
-            SignatureState::Good
-        }
+        Some(key) if key.verify(entry.digest().as_bytes(), entry.signature()) => SignatureState::Good,
         Some(_) => SignatureState::Wrong,
     }
 }

@@ -7,8 +7,8 @@ use std::{
 
 use rayon::prelude::*;
 use wardbook_ledger::{
-    Direction, Entry, Ledger, OpenError, Position, ReadError, signer::LedgerKeys,
-    store::memory::MemoryDisk, tile::TilePath,
+    Direction, Entry, Ledger, OpenError, Position, ReadError, signer::LedgerKeys, store::memory::MemoryDisk,
+    tile::TilePath,
 };
 
 use crate::helpers::*;
@@ -31,19 +31,11 @@ fn ask(ledger: &Ledger) -> Result<Answers, ReadError> {
     let entries: Result<Vec<Entry>, ReadError> = ledger.scan(Position(0)).collect();
     let tiles = ["tile/0/000.p/4", "tile/entries/000.p/4"];
     Ok(Answers {
-        entries: entries?
-            .iter()
-            .map(|entry| entry.stored().to_vec())
-            .collect(),
+        entries: entries?.iter().map(|entry| entry.stored().to_vec()).collect(),
         stream: positions(ledger.stream(&"a".parse().unwrap(), 1, Direction::Forward, 99)?),
         subject: positions(ledger.subject(&subject(9), u64::MAX, Direction::Backward, 99)?),
-        proofs: (0..EVENTS)
-            .map(|at| ledger.prove_inclusion(Position(at)).unwrap().to_string())
-            .collect(),
-        tiles: tiles
-            .iter()
-            .map(|path| ledger.tile(&path.parse::<TilePath>().unwrap()).unwrap())
-            .collect(),
+        proofs: (0..EVENTS).map(|at| ledger.prove_inclusion(Position(at)).unwrap().to_string()).collect(),
+        tiles: tiles.iter().map(|path| ledger.tile(&path.parse::<TilePath>().unwrap()).unwrap()).collect(),
         checkpoint: ledger.checkpoint().unwrap().to_string(),
     })
 }
@@ -52,20 +44,13 @@ fn small_ledger(keys: &Arc<LedgerKeys>) -> MemoryDisk {
     let disk = MemoryDisk::new();
     let ledger = open(on_disk(&disk, keys));
     for number in 0..EVENTS / 2 {
-        ledger
-            .append_blocking(vec![draft(number, "a"), draft(100 + number, "b")])
-            .unwrap();
+        ledger.append_blocking(vec![draft(number, "a"), draft(100 + number, "b")]).unwrap();
     }
     ledger.close();
     disk
 }
 
-fn same_after(
-    files: Vec<(PathBuf, Vec<u8>)>,
-    keys: &Arc<LedgerKeys>,
-    right: &Answers,
-    what: &str,
-) -> bool {
+fn same_after(files: Vec<(PathBuf, Vec<u8>)>, keys: &Arc<LedgerKeys>, right: &Answers, what: &str) -> bool {
     let disk = MemoryDisk::with_files(files);
     let ledger = match Ledger::open(on_disk(&disk, keys), &()) {
         Ok(ledger) => ledger,
@@ -90,11 +75,7 @@ fn every_flipped_byte_and_every_truncation_is_noticed_or_harmless() {
     let right = ask(&open(on_disk(&disk, &keys))).unwrap();
     let files = disk.files();
     let bytes: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(
-        files.len() >= 6 && bytes > 1_500,
-        "{} files, {bytes} bytes",
-        files.len()
-    );
+    assert!(files.len() >= 6 && bytes > 1_500, "{} files, {bytes} bytes", files.len());
     for (number, (path, bytes)) in files.iter().enumerate() {
         (0..bytes.len()).into_par_iter().for_each(|at| {
             let mut flipped = files.clone();
@@ -114,12 +95,7 @@ fn every_flipped_byte_and_every_truncation_is_noticed_or_harmless() {
         });
         let mut without = files.clone();
         without.remove(number);
-        same_after(
-            without,
-            &keys,
-            &right,
-            &format!("without {}", path.display()),
-        );
+        same_after(without, &keys, &right, &format!("without {}", path.display()));
     }
 }
 
@@ -151,33 +127,16 @@ fn an_old_backup_is_refused_and_an_accepted_one_is_recorded() {
     ledger.close();
     drop(ledger);
     let put_back = || {
-        let kept = disk
-            .files()
-            .into_iter()
-            .filter(|(path, _)| path.starts_with("/published"));
-        let back = old
-            .iter()
-            .filter(|(path, _)| !path.starts_with("/published"))
-            .cloned();
+        let kept = disk.files().into_iter().filter(|(path, _)| path.starts_with("/published"));
+        let back = old.iter().filter(|(path, _)| !path.starts_with("/published")).cloned();
         on_disk(&MemoryDisk::with_files(kept.chain(back)), &keys)
     };
     let refused = Ledger::open(put_back(), &());
-    assert!(matches!(
-        refused,
-        Err(OpenError::RolledBack {
-            events: EVENTS,
-            published: 5
-        })
-    ));
+    assert!(matches!(refused, Err(OpenError::RolledBack { events: EVENTS, published: 5 })));
     let mut accepting = put_back();
     accepting.accept_rollback = true;
     let ledger = open(accepting.clone());
-    let recorded = ledger.by_type(
-        &"ledger.rollback_accepted".parse().unwrap(),
-        Position(0),
-        Direction::Forward,
-        9,
-    );
+    let recorded = ledger.by_type(&"ledger.rollback_accepted".parse().unwrap(), Position(0), Direction::Forward, 9);
     let recorded = recorded.unwrap().remove(0);
     assert!(String::from_utf8_lossy(recorded.body()).contains("\"published_events\":\"5\""));
     drop(ledger);
@@ -189,17 +148,8 @@ fn an_old_backup_is_refused_and_an_accepted_one_is_recorded() {
 fn another_history_of_the_same_length_is_refused() {
     let keys = keys();
     let (one, other) = (small_ledger(&keys), small_ledger(&keys));
-    let history = one
-        .files()
-        .into_iter()
-        .filter(|(path, _)| path.starts_with("/published"));
-    let log = other
-        .files()
-        .into_iter()
-        .filter(|(path, _)| !path.starts_with("/published"));
+    let history = one.files().into_iter().filter(|(path, _)| path.starts_with("/published"));
+    let log = other.files().into_iter().filter(|(path, _)| !path.starts_with("/published"));
     let mixed = MemoryDisk::with_files(history.chain(log));
-    assert!(matches!(
-        Ledger::open(on_disk(&mixed, &keys), &()),
-        Err(OpenError::Forked { published: EVENTS })
-    ));
+    assert!(matches!(Ledger::open(on_disk(&mixed, &keys), &()), Err(OpenError::Forked { published: EVENTS })));
 }

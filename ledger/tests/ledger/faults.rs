@@ -24,10 +24,7 @@ fn short_life(disk: &MemoryDisk, keys: &Arc<LedgerKeys>) -> Vec<Receipt> {
             Ok(receipts) => acknowledged.extend(receipts),
             Err(AppendError::Stopped { .. }) => {
                 let next = ledger.append_blocking(vec![draft(1_000, "a")]);
-                assert!(
-                    matches!(next, Err(AppendError::Stopped { .. })),
-                    "it must stay stopped"
-                );
+                assert!(matches!(next, Err(AppendError::Stopped { .. })), "it must stay stopped");
                 break;
             }
             Err(other) => panic!("unexpected: {other}"),
@@ -60,15 +57,8 @@ fn a_disk_that_breaks_at_any_operation_costs_nothing_acknowledged() {
                 };
                 let ledger = open(on_disk(&disk, &keys));
                 for receipt in &acknowledged {
-                    let found = ledger
-                        .find(&receipt.event_id())
-                        .unwrap()
-                        .expect("acknowledged");
-                    assert_eq!(
-                        found.digest(),
-                        receipt.digest(),
-                        "operation {at}, {fault:?}"
-                    );
+                    let found = ledger.find(&receipt.event_id()).unwrap().expect("acknowledged");
+                    assert_eq!(found.digest(), receipt.digest(), "operation {at}, {fault:?}");
                 }
                 ledger.append_blocking(vec![draft(5_000, "c")]).unwrap();
                 crate::power::verify(&ledger, &ledger.keys());

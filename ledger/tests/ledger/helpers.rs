@@ -3,8 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use wardbook_ledger::{
-    Draft, EventId, ExpectedVersion, IndexKind, KeySource, Ledger, LedgerConfig, Payload,
-    SubjectId,
+    Draft, EventId, ExpectedVersion, IndexKind, KeySource, Ledger, LedgerConfig, Payload, SubjectId,
     signer::LedgerKeys,
     store::{file::Disk, memory::MemoryDisk},
 };
@@ -26,13 +25,7 @@ pub fn draft(number: u64, stream: &str) -> Draft {
         id: id(number),
         stream: stream.parse().unwrap(),
         expected: ExpectedVersion::Any,
-        event_type: if number % 3 == 0 {
-            "notes.written"
-        } else {
-            "notes.read"
-        }
-        .parse()
-        .unwrap(),
+        event_type: if number % 3 == 0 { "notes.written" } else { "notes.read" }.parse().unwrap(),
         schema_version: 1,
         subjects: vec![subject((number % 5) as u8), subject(9)],
         payload: Payload {
@@ -63,12 +56,7 @@ pub fn on_disk(disk: &MemoryDisk, keys: &Arc<LedgerKeys>) -> LedgerConfig {
 }
 
 pub fn in_dir(dir: &Path) -> LedgerConfig {
-    LedgerConfig::new(
-        &dir.join("ledger"),
-        &dir.join("published"),
-        &dir.join("keys"),
-        ORIGIN,
-    )
+    LedgerConfig::new(&dir.join("ledger"), &dir.join("published"), &dir.join("keys"), ORIGIN)
 }
 
 pub fn open(config: LedgerConfig) -> Ledger {

@@ -14,18 +14,12 @@ struct Model {
 
 impl Model {
     fn version(&self, stream: &str) -> u64 {
-        self.log
-            .iter()
-            .filter(|draft| draft.stream.as_str() == stream)
-            .count() as u64
+        self.log.iter().filter(|draft| draft.stream.as_str() == stream).count() as u64
     }
 
     /// Positions, or the kind of refusal.
     fn append(&mut self, drafts: &[Draft]) -> Result<Vec<u64>, &'static str> {
-        let known: Vec<Option<usize>> = drafts
-            .iter()
-            .map(|d| self.log.iter().position(|one| one.id == d.id))
-            .collect();
+        let known: Vec<Option<usize>> = drafts.iter().map(|d| self.log.iter().position(|one| one.id == d.id)).collect();
         if known.iter().any(Option::is_some) {
             let all: Option<Vec<usize>> = known.iter().copied().collect();
             let all = all.ok_or("conflict")?;
@@ -68,9 +62,7 @@ fn drafts() -> impl Strategy<Value = Vec<Draft>> {
     prop::collection::vec(one, 1..4).prop_map(|all| {
         let mut drafts: Vec<Draft> = all
             .into_iter()
-            .map(|(number, stream, expected)| {
-                expecting(draft(number, ["a", "b", "c"][stream]), expected)
-            })
+            .map(|(number, stream, expected)| expecting(draft(number, ["a", "b", "c"][stream]), expected))
             .collect();
         drafts.sort_by_key(|draft| draft.id);
         drafts.dedup_by_key(|draft| draft.id);

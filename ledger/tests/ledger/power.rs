@@ -61,8 +61,7 @@ fn lose_power(
                     };
                     let mut acknowledged = acknowledged.lock().unwrap();
                     for receipt in receipts {
-                        acknowledged
-                            .insert(receipt.event_id(), (receipt.position(), receipt.digest()));
+                        acknowledged.insert(receipt.event_id(), (receipt.position(), receipt.digest()));
                     }
                 }
             })
@@ -81,16 +80,10 @@ fn lose_power(
     after
 }
 
-fn check(
-    ledger: &Ledger,
-    acknowledged: &BTreeMap<EventId, (Position, Digest)>,
-    seed: u64,
-    loss: u64,
-) {
+fn check(ledger: &Ledger, acknowledged: &BTreeMap<EventId, (Position, Digest)>, seed: u64, loss: u64) {
     for (id, (position, digest)) in acknowledged {
         let found = ledger.find(id).unwrap();
-        let found = found
-            .unwrap_or_else(|| panic!("{id} at {position} is gone (seed {seed}, loss {loss})"));
+        let found = found.unwrap_or_else(|| panic!("{id} at {position} is gone (seed {seed}, loss {loss})"));
         assert_eq!((found.position(), found.digest()), (*position, *digest));
     }
     verify(ledger, &ledger.keys());
@@ -100,27 +93,15 @@ fn check(
         let first = number % 100_000 / 3 * 3 + number / 100_000 * 100_000;
         let events = 1 + (first % 100_000 / 3) % 3;
         for member in first..first + events {
-            assert!(
-                ledger.find(&id(member)).unwrap().is_some(),
-                "half an append (seed {seed})"
-            );
+            assert!(ledger.find(&id(member)).unwrap().is_some(), "half an append (seed {seed})");
         }
     }
 }
 
 pub fn verify(ledger: &Ledger, keys: &KeyRing) {
     let checkpoint = ledger.publish().unwrap();
-    let report = Verification {
-        keys,
-        start: Start::genesis(),
-        until: None,
-        checkpoints: &[checkpoint],
-        progress: &|_| (),
-    }
-    .run(
-        ledger
-            .scan(Position(0))
-            .map(|entry| entry.map(|entry| entry.stored().to_vec())),
-    );
+    let report =
+        Verification { keys, start: Start::genesis(), until: None, checkpoints: &[checkpoint], progress: &|_| () }
+            .run(ledger.scan(Position(0)).map(|entry| entry.map(|entry| entry.stored().to_vec())));
     assert!(report.is_ok(), "{report:?}");
 }

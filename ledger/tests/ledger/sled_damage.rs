@@ -22,9 +22,7 @@ fn fill(dir: &Path) {
 fn patiently<T>(ask: impl Fn() -> Result<T, ReadError>) -> T {
     for _ in 0..600 {
         match ask() {
-            Err(ReadError::IndexUnavailable) => {
-                std::thread::sleep(std::time::Duration::from_millis(50))
-            }
+            Err(ReadError::IndexUnavailable) => std::thread::sleep(std::time::Duration::from_millis(50)),
             answer => return answer.unwrap(),
         }
     }
@@ -37,12 +35,7 @@ fn check(ledger: &Ledger) {
         .iter()
         .map(|entry: &Entry| entry.position().get())
         .collect();
-    assert!(
-        positions
-            .iter()
-            .copied()
-            .eq((0..EVENTS).filter(|n| n % 7 == 0))
-    );
+    assert!(positions.iter().copied().eq((0..EVENTS).filter(|n| n % 7 == 0)));
     for number in [0, 17, 4_095, 4_096, 8_191, 8_999] {
         let found = patiently(|| ledger.find(&id(number))).expect("it is there");
         assert_eq!(found.position(), Position(number));
@@ -81,14 +74,8 @@ fn a_deleted_or_damaged_index_is_made_anew() {
         assert!(ledger.open_report().index_rebuilt.is_some());
         check(&ledger);
     }
-    let files: Vec<_> = fs::read_dir(&right)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .collect();
-    let files: Vec<_> = files
-        .iter()
-        .filter(|file| file.file_type().unwrap().is_file())
-        .collect();
+    let files: Vec<_> = fs::read_dir(&right).unwrap().map(|entry| entry.unwrap()).collect();
+    let files: Vec<_> = files.iter().filter(|file| file.file_type().unwrap().is_file()).collect();
     let mut random = Random(5);
     for round in 0..40 {
         fs::remove_dir_all(&index).unwrap();
@@ -99,18 +86,34 @@ fn a_deleted_or_damaged_index_is_made_anew() {
         let at = random.below(bytes.len().max(1) as u64) as usize;
         match round % 4 {
             0 => bytes.truncate(at),
-            1 => bytes
-                .iter_mut()
-                .skip(at)
-                .take(4096)
-                .for_each(|byte| *byte = 0),
-            _ => bytes
-                .iter_mut()
-                .skip(at)
-                .take(1)
-                .for_each(|byte| *byte ^= 0x10),
+            1 => bytes.iter_mut().skip(at).take(4096).for_each(|byte| *byte = 0),
+            _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x10),
         }
         fs::write(&path, bytes).unwrap();
         check(&open(in_dir(dir.path())));
     }
+}
+
+#[test]
+fn questions_asked_while_runs_are_merged_are_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = open(in_dir(dir.path()));
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            // Twenty blocks: two merges.
+            for first in (0..20 * 4096).step_by(256) {
+                let drafts = (first..first + 256).map(|n| draft(n, "s")).collect();
+                ledger.append_blocking(drafts).unwrap();
+            }
+        });
+        let mut random = Random(1);
+        while !writer.is_finished() {
+            let durable = ledger.head().durable;
+            let number = random.below(durable.max(1));
+            let found = ledger.find(&id(number)).unwrap();
+            assert_eq!(found.is_some(), number < durable);
+            assert!(ledger.find(&id(1 << 40)).unwrap().is_none());
+        }
+    });
+    assert_eq!(ledger.stream_version(&"s".parse().unwrap()).unwrap(), 20 * 4096);
 }

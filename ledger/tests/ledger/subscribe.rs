@@ -21,9 +21,7 @@ fn a_subscription_gives_every_event_once_and_in_order() {
                 scope.spawn(move || {
                     for number in 0..APPENDS {
                         let first = producer * 10_000 + number * 3;
-                        let drafts = (first..=first + number % 3)
-                            .map(|n| draft(n, "s"))
-                            .collect();
+                        let drafts = (first..=first + number % 3).map(|n| draft(n, "s")).collect();
                         ledger.append_blocking(drafts).unwrap();
                     }
                 });
@@ -34,15 +32,11 @@ fn a_subscription_gives_every_event_once_and_in_order() {
                 thread::sleep(Duration::from_millis(random.below(5)));
                 let mut subscription = ledger.subscribe(Position(from));
                 scope.spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .build()
-                        .unwrap();
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                     let mut next = from;
                     while next < total {
                         let batch = match subscriber {
-                            0 => subscription
-                                .next_batch_blocking(max, Duration::from_secs(1))
-                                .unwrap(),
+                            0 => subscription.next_batch_blocking(max, Duration::from_secs(1)).unwrap(),
                             _ => runtime.block_on(subscription.next_batch(max)).unwrap(),
                         };
                         assert!(batch.len() <= max);
@@ -57,10 +51,7 @@ fn a_subscription_gives_every_event_once_and_in_order() {
         let mut waiting = ledger.subscribe(Position(total));
         let waiter = thread::spawn(move || waiting.next_batch_blocking(1, Duration::from_secs(30)));
         ledger.close();
-        assert!(matches!(
-            waiter.join().unwrap(),
-            Err(SubscriptionError::Stopped)
-        ));
+        assert!(matches!(waiter.join().unwrap(), Err(SubscriptionError::Stopped)));
     }
 }
 
@@ -85,9 +76,7 @@ fn a_full_queue_refuses_at_once_and_says_when_to_come_back() {
             thread::sleep(Duration::from_millis(3));
             if appender.is_finished() {
                 let outcome = appender.join().unwrap();
-                assert!(
-                    matches!(outcome, Err(AppendError::Busy { retry_after }) if !retry_after.is_zero())
-                );
+                assert!(matches!(outcome, Err(AppendError::Busy { retry_after }) if !retry_after.is_zero()));
                 refused += 1;
             }
         }
@@ -109,27 +98,11 @@ fn keys_are_rotated_and_old_events_stay_verifiable() {
     ledger.append_blocking(vec![draft(3, "s")]).unwrap();
     let by = |position| ledger.read(Position(position)).unwrap().unwrap().key_id();
     assert_eq!((by(0), by(1), by(2)), (old, old, new.id()));
-    let announced = ledger
-        .by_type(
-            &"ledger.key_rotated".parse().unwrap(),
-            Position(0),
-            Direction::Forward,
-            9,
-        )
-        .unwrap();
+    let announced = ledger.by_type(&"ledger.key_rotated".parse().unwrap(), Position(0), Direction::Forward, 9).unwrap();
     assert!(String::from_utf8_lossy(announced[0].body()).contains(&new.to_string()));
     crate::power::verify(&ledger, &ledger.keys());
     drop(ledger);
     let ledger = open(in_dir(dir.path()));
     crate::power::verify(&ledger, &ledger.keys());
-    assert_eq!(
-        ledger
-            .subject_bundle(&subject(9))
-            .unwrap()
-            .verify(&ledger.keys())
-            .unwrap()
-            .events
-            .len(),
-        3
-    );
+    assert_eq!(ledger.subject_bundle(&subject(9)).unwrap().verify(&ledger.keys()).unwrap().events.len(), 3);
 }
