@@ -35,8 +35,8 @@ pub enum PublishError {
 
 /// What the keeper is told.
 pub(crate) enum Message {
-    /// The next leaf entries, durable.
-    Leaves(Vec<[u8; LEAF_BYTES]>),
+    /// The next leaf entries, durable, from the position `first` on.
+    Leaves { first: u64, leaves: Vec<[u8; LEAF_BYTES]> },
     /// Publish now.
     Publish(mpsc::Sender<Result<SignedCheckpoint, PublishError>>),
     /// Sign with these keys from now on.
@@ -110,7 +110,12 @@ impl Keeper {
     /// True if this was the last message.
     fn take(&mut self, message: Message, requests: &mut Vec<Reply>) -> bool {
         match message {
-            Message::Leaves(leaves) => {
+            Message::Leaves { first, leaves } => {
+                if !leaves.is_empty() && first != self.tree.size() {
+                    // A wrong root must never be signed.
+                    self.core.stop("leaves came to the tree out of order");
+                    return true;
+                }
                 for leaf in leaves {
                     self.tree.push(leaf);
                 }

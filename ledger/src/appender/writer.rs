@@ -76,11 +76,13 @@ impl Writer {
         for one in waiting {
             let _ = one.reply.send(Ok(one.receipts));
         }
-        self.core.inbox.writer_is_free(appends, flush);
-        let sent = self.leaves.send(Message::Leaves(group.leaves));
+        // Before the writer is free: the next group may be flushed by the other writer, and leaves have an order.
+        let leaves = Message::Leaves { first: group.first, leaves: group.leaves };
+        let sent = self.leaves.send(leaves);
         if sent.is_err() {
             self.core.stop("the keeper of the tree has gone");
         }
+        self.core.inbox.writer_is_free(appends, flush);
         sent.is_ok()
     }
 }

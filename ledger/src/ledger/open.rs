@@ -71,6 +71,7 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         index_rebuilt,
         rollback_accepted: fell_behind,
     };
+    let event_key = keys.events.verifier().clone();
     let tree_before = (events, recovered.tree.root());
     let parts =
         Parts { covered: own.filter(|own| own.unverified().size == covered_size), keys, history, place, lock, report };
@@ -98,6 +99,7 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         // A new ledger, or one whose checkpoint was damaged: there is one to show from the first moment on.
         ledger.publish().map_err(|error| OpenError::Start(error.to_string()))?;
     }
+    super::rotation::announce_if_forgotten(&ledger, &event_key)?;
     if let Some(behind) = fell_behind {
         record_rollback(&ledger, behind, tree_before)?;
     }

@@ -6,11 +6,15 @@ use super::{Ledger, open::append_own};
 use crate::{
     appender::Request,
     config::KeySource,
+    ids::Position,
     keeper::{Message, PublishError},
     note::VerifierKey,
     recover::OpenError,
     signer::{KeyDir, KeyError, LedgerKeys},
+    store::Direction,
 };
+
+const KEY_ROTATED: &str = "ledger.key_rotated";
 
 /// Why a key was not rotated.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +51,7 @@ impl Ledger {
         *self.0.core.ring.write() = keys.ring.clone();
         // The sequencer still has the old key: this is the last event that it signs.
         let new = keys.events.verifier().clone();
-        append_own(self, "ledger.key_rotated", announcement("events", &new))?;
+        append_own(self, KEY_ROTATED, announcement("events", &new))?;
         self.use_keys(keys)?;
         drop(rotation);
         Ok(new)
@@ -62,7 +66,7 @@ impl Ledger {
         let keys = Arc::new(self.key_dir()?.rotate_checkpoints()?);
         *self.0.core.ring.write() = keys.ring.clone();
         let new = keys.checkpoints.verifier().clone();
-        append_own(self, "ledger.key_rotated", announcement("checkpoints", &new))?;
+        append_own(self, KEY_ROTATED, announcement("checkpoints", &new))?;
         self.use_keys(keys)?;
         self.publish()?;
         drop(rotation);
@@ -82,6 +86,21 @@ impl Ledger {
         queued.map_err(|error| record(&error))?;
         let sent = self.0.keeper.send(Message::Keys(keys));
         sent.map_err(|error| record(&error))
+    }
+}
+
+/// Records a key that was put in place by a rotation which was interrupted before it could record it.
+pub(super) fn announce_if_forgotten(ledger: &Ledger, new: &VerifierKey) -> Result<(), OpenError> {
+    let Some(newest) = ledger.0.core.durable().checked_sub(1) else { return Ok(()) };
+    if ledger.0.core.journal.entry(newest)?.key_id() == new.id() {
+        return Ok(());
+    }
+    let body = announcement("events", new);
+    let rotated = KEY_ROTATED.parse().map_err(|_| OpenError::Start(KEY_ROTATED.into()))?;
+    let announced = ledger.by_type(&rotated, Position(newest), Direction::Backward, 8)?;
+    match announced.iter().any(|entry| entry.body() == body) {
+        true => Ok(()),
+        false => append_own(ledger, KEY_ROTATED, body),
     }
 }
 

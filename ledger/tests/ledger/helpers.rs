@@ -25,7 +25,7 @@ pub fn draft(number: u64, stream: &str) -> Draft {
         id: id(number),
         stream: stream.parse().unwrap(),
         expected: ExpectedVersion::Any,
-        event_type: if number % 3 == 0 { "notes.written" } else { "notes.read" }.parse().unwrap(),
+        event_type: if number.is_multiple_of(3) { "notes.written" } else { "notes.read" }.parse().unwrap(),
         schema_version: 1,
         subjects: vec![subject((number % 5) as u8), subject(9)],
         payload: Payload {

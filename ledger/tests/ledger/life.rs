@@ -33,7 +33,7 @@ fn what_is_appended_is_found_by_every_way_and_again_after_opening() {
     }
     let reader = LogReader::open(&dir.path().join("ledger")).unwrap();
     assert_eq!(reader.size(), 80);
-    assert_eq!(reader.scan(Position(0)).map(|entry| entry.unwrap().digest()).count(), 80);
+    assert_eq!(reader.scan(Position(0)).filter(Result::is_ok).count(), 80);
 }
 
 fn look(ledger: &Ledger) -> Vec<Vec<u64>> {

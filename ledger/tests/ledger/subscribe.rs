@@ -106,3 +106,20 @@ fn keys_are_rotated_and_old_events_stay_verifiable() {
     crate::power::verify(&ledger, &ledger.keys());
     assert_eq!(ledger.subject_bundle(&subject(9)).unwrap().verify(&ledger.keys()).unwrap().events.len(), 3);
 }
+
+#[test]
+fn a_rotation_that_was_interrupted_is_recorded_when_the_ledger_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    open(in_dir(dir.path())).append_blocking(vec![draft(1, "s")]).unwrap();
+    // The key files change, and the process dies before it can say so in the log.
+    let keys = wardbook_ledger::signer::KeyDir::new(&dir.path().join("keys"));
+    let new = keys.rotate_events().unwrap().events.verifier().clone();
+    let rotated = "ledger.key_rotated".parse().unwrap();
+    for _ in 0..2 {
+        let ledger = open(in_dir(dir.path()));
+        let announced = ledger.by_type(&rotated, Position(0), Direction::Forward, 9).unwrap();
+        assert_eq!(announced.len(), 1, "once, however often it is opened");
+        assert!(String::from_utf8_lossy(announced[0].body()).contains(&new.to_string()));
+        crate::power::verify(&ledger, &ledger.keys());
+    }
+}
