@@ -170,7 +170,7 @@ pub async fn read_chart(app: &App, asker: &Asker, patient: PatientId, stages: &S
     Ok((chart, opening.into_receipt()))
 }
 
-fn open_chart(opening: &Opening<'_>, permit: &Permit, found: Patient) -> Result<Chart, Refusal> {
+pub(crate) fn open_chart(opening: &Opening<'_>, permit: &Permit, found: Patient) -> Result<Chart, Refusal> {
     let stream = wardbook_events::patients::stream(found.patient);
     let sealed = Fields { patient: &found, stream: &stream };
     Ok(Chart {
@@ -316,7 +316,7 @@ async fn tell_records(
     case.tell(fact, Outcome::Success, &others).await
 }
 
-fn open_record(opening: &Opening<'_>, permit: &Permit, record: Record) -> Result<OpenedRecord, Refusal> {
+pub(crate) fn open_record(opening: &Opening<'_>, permit: &Permit, record: Record) -> Result<OpenedRecord, Refusal> {
     let body = opening.open(permit, &record.sealed_body())?;
     let mut addenda = Vec::with_capacity(record.addenda.len());
     for addendum in &record.addenda {

@@ -14,6 +14,8 @@ pub mod config;
 pub mod disclosure;
 pub mod fhir;
 pub mod follower;
+pub mod history;
+pub mod import;
 pub mod login;
 pub mod operator;
 pub mod passwords;

@@ -1,76 +1,65 @@
 //! `wardbook serve`
 
-use std::error::Error;
 use std::net::SocketAddr;
 
 use clap::Args;
-use tracing_subscriber::EnvFilter;
-use wardbook::api::server;
-use wardbook::app::{App, OpenOptions};
-use wardbook::clock::{Chance, Clock};
-use wardbook::config::{Config, DataDir};
-use wardbook_ledger::Progress;
 
-/// Arguments of `serve`.
+use super::output::Output;
+use super::{Answer, Common, Ended, place};
+use wardbook::api::server;
+use wardbook::app::OpenOptions;
+
 #[derive(Args)]
 pub struct Serve {
-    /// Where to listen; overrides `server.listen`.
-    #[arg(long, env = "WARDBOOK_LISTEN")]
+    /// Where to listen, such as 127.0.0.1:8080; port 0 takes a free one
+    #[arg(long, env = "WARDBOOK_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Open a ledger that is older than a checkpoint it once published (a restored backup). This is itself recorded.
+    /// Open a ledger that is older than a checkpoint it once published (an old backup), and record that
     #[arg(long)]
     accept_rollback: bool,
 }
 
 impl Serve {
-    /// Opens everything, serves, and closes everything.
-    pub fn run(self, mut config: Config, data: DataDir) -> Result<(), Box<dyn Error>> {
-        log_as_json();
-        config.server.listen = self.listen.unwrap_or(config.server.listen);
-        config.check()?;
-        let options = OpenOptions { accept_rollback: self.accept_rollback };
-        let app = App::open(config, data, Clock::system(), Chance::system(), options, &Logged)?;
-        tell_what_opening_found(&app);
+    pub fn run(self, common: &Common, output: &Output) -> Ended {
+        log_to_stderr();
+        let mut config = place::config(common)?;
+        if let Some(listen) = self.listen {
+            config.server.listen = listen;
+        }
+        let app = place::open_with(common, config, output, OpenOptions { accept_rollback: self.accept_rollback })?;
+        output.finish();
+        report(&app);
         let served = actix_web::rt::System::new().block_on(async {
             let serving = server::listen(&app)?;
-            tracing::info!(address = %serving.address, "listening");
-            serving.run(&app, true).await.map_err(Box::<dyn Error>::from)
+            output.note(&format!("listening on http://{}", serving.address));
+            serving.run(&app, true).await?;
+            Ok::<(), super::Failure>(())
         });
         app.close();
-        tracing::info!("stopped");
-        served
+        served?;
+        Ok(Answer::Yes)
     }
 }
 
-/// One JSON object a line, to standard error. `RUST_LOG` chooses how much.
-fn log_as_json() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,actix_server=warn"));
-    // Fails only if a log was set up already, as in tests.
-    let _ = tracing_subscriber::fmt().json().with_writer(std::io::stderr).with_env_filter(filter).try_init();
+/// What opening found out, for whoever reads the log.
+fn report(app: &wardbook::app::App) {
+    let found = app.ledger().open_report();
+    tracing::info!(events = found.events, after_checkpoint = found.events - found.checkpoint_events, "ledger opened");
+    if let Some(cut) = &found.tail_cut {
+        tracing::warn!(?cut, "an unacknowledged tail was torn and is cut");
+    }
+    if found.tiles_rebuilt {
+        tracing::warn!("tiles were made anew from the journal");
+    }
+    if let Some(why) = &found.index_rebuilt {
+        tracing::warn!(why, "the index was made anew from the journal");
+    }
+    if let Some((size, root)) = &found.rollback_accepted {
+        tracing::error!(size, ?root, "this ledger is older than a checkpoint it published; accepted as asked for");
+    }
 }
 
-fn tell_what_opening_found(app: &App) {
-    let report = app.ledger().open_report();
-    if let Some(cut) = &report.tail_cut {
-        tracing::warn!(position = %cut.position, bytes = cut.bytes, "a torn tail, never acknowledged, was cut");
-    }
-    if let Some(reason) = &report.index_rebuilt {
-        tracing::warn!(reason, "the index was rebuilt from the journal");
-    }
-    if let Some((published, _)) = report.rollback_accepted {
-        tracing::warn!(published, found = report.events, "an older ledger was accepted, and that is recorded");
-    }
-    tracing::info!(events = report.events, verified_from = report.checkpoint_events, "ledger open");
-}
-
-/// Long steps of opening, told once a step and then every tenth.
-struct Logged;
-
-impl Progress for Logged {
-    fn advance(&self, step: &'static str, done: u64, total: u64) {
-        let tenth = (total / 10).max(1);
-        if done == total || done % tenth < 4096.min(tenth) {
-            tracing::info!(step, done, total, "opening");
-        }
-    }
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("WARDBOOK_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

@@ -54,8 +54,10 @@ pub struct Skip {
 pub struct Resource<'a> {
     /// FHIR type.
     pub resource_type: String,
-    /// `Type/id`, or the `fullUrl` of the bundle entry; absent when the source gives neither.
+    /// The `fullUrl` of the bundle entry, or `Type/id`; absent when the source gives neither.
     pub key: Option<String>,
+    /// `Type/id`, by which others may refer to it besides.
+    pub local: Option<String>,
     /// The resource's exact text.
     pub json: &'a str,
 }
@@ -85,7 +87,7 @@ fn head(json: &str, full_url: Option<String>) -> Result<Resource<'_>, Skip> {
     let head: Head = serde_json::from_str(json)
         .map_err(|_| Skip { resource_type: "unknown".into(), reason: "not a FHIR resource in JSON".into() })?;
     let by_id = head.id.map(|id| format!("{}/{id}", head.resource_type));
-    Ok(Resource { key: full_url.or(by_id), resource_type: head.resource_type, json })
+    Ok(Resource { key: full_url.or_else(|| by_id.clone()), local: by_id, resource_type: head.resource_type, json })
 }
 
 /// Splits a document into resources: a bundle into its entries, anything else into itself.

@@ -540,12 +540,15 @@ struct Appointment {
 pub fn appointment(json: &str) -> Result<Mapped, String> {
     let fhir: Appointment = parse(json)?;
     let actors: Vec<&Reference> = fhir.participant.iter().filter_map(|participant| participant.individual.as_ref()).collect();
-    let is_patient = |actor: &Reference| actor.reference.as_deref().is_some_and(|r| r.starts_with("Patient/"));
+    let begins = |actor: &Reference, with: &str| actor.reference.as_deref().is_some_and(|r| r.starts_with(with));
+    // In a bundle the names of resources do not tell their types; the patient stands first by custom.
+    let prefix = if actors.iter().any(|actor| begins(actor, "Patient/")) { "Patient/" } else { "urn:uuid:" };
+    let patient = actors.iter().find(|actor| begins(actor, prefix)).and_then(|actor| actor.reference.clone());
+    let is_patient = |actor: &Reference| actor.reference == patient;
     let code = fhir.appointment_type.as_ref().or_else(|| fhir.service_type.first()).or_else(|| fhir.reason_code.first());
-    let subject = actors.iter().find(|actor| is_patient(actor)).and_then(|actor| actor.reference.clone());
     let common = Common {
         meta: fhir.meta,
-        subject: subject.map(|reference| Reference { reference: Some(reference), display: None }),
+        subject: patient.clone().map(|reference| Reference { reference: Some(reference), display: None }),
         status: fhir.status,
         code: None,
         category: OneOrMany::default(),

@@ -1,0 +1,103 @@
+//! Where a command works, and in whose name.
+
+use secrecy::SecretString;
+use wardbook_commands::{IdempotencyKey, Origin};
+use wardbook_events::{Actor, Client, CorrelationId, Role};
+use wardbook_ledger::{OpenError as LedgerOpenError, Progress};
+
+use super::output::Output;
+use super::{Common, Failure};
+use wardbook::app::{App, OpenError, OpenOptions};
+use wardbook::asker::{Asker, role_and_purpose};
+use wardbook::clock::{Chance, Clock};
+use wardbook::config::{Config, DataDir};
+use wardbook::login;
+
+pub fn config(common: &Common) -> Result<Config, Failure> {
+    match &common.config {
+        Some(path) => Ok(Config::load(path)?),
+        None => Ok(Config::default()),
+    }
+}
+
+pub fn data(common: &Common) -> DataDir {
+    DataDir::new(&common.data)
+}
+
+/// Opens everything below the data directory, which nobody else may have open.
+pub fn open(common: &Common, output: &Output, options: OpenOptions) -> Result<App, Failure> {
+    open_with(common, config(common)?, output, options)
+}
+
+pub fn open_with(common: &Common, config: Config, output: &dyn Progress, options: OpenOptions) -> Result<App, Failure> {
+    let opened = App::open(config, data(common), Clock::system(), Chance::system(), options, output);
+    opened.map_err(|error| match error {
+        OpenError::Ledger(LedgerOpenError::Locked) => format!(
+            "the ledger in {} is in use, probably by a running server; give --server URL --as USER to work through it \
+             (verify, checkpoint, proof and replay without --at work beside it), or stop it first",
+            common.data.display()
+        )
+        .into(),
+        other => other.into(),
+    })
+}
+
+/// Does something with the application and closes it, whatever came of it.
+pub fn with<T>(
+    common: &Common,
+    output: &Output,
+    work: impl AsyncFnOnce(&App) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let app = open(common, output, OpenOptions::default())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work(&app));
+    app.close();
+    result
+}
+
+/// Whoever can start the program on the machine that holds the keys.
+pub fn operator(app: &App, role: Role) -> Result<Asker, Failure> {
+    Ok(wardbook::operator::operator(app.config().tenant.id, role, app.new_id()?))
+}
+
+/// A user who proves to be that user.
+pub async fn user(app: &App, username: &str, password: SecretString) -> Result<Asker, Failure> {
+    let correlation = CorrelationId::new(app.new_id()?);
+    let begun = login::log_in(app, username, password, correlation, client()).await?;
+    let claims = app.views().identity.session(begun.session)?.ok_or("the session ended at once")?;
+    let known = app.views().principal(claims.user)?.ok_or("this user is not known")?;
+    let (role, purpose) = role_and_purpose(&known.principal.roles, None).ok_or("this user has no role")?;
+    let client = Client { session: Some(begun.session), ..client() };
+    Ok(Asker { user: known, role, purpose, session: Some(begun.session), correlation, client, address: None })
+}
+
+fn client() -> Client {
+    Client { agent: Some(concat!("wardbook-cli/", env!("CARGO_PKG_VERSION")).into()), ..Client::default() }
+}
+
+/// The origin of a command that is typed.
+pub fn origin(app: &App, asker: &Asker, key: Option<IdempotencyKey>) -> Result<Origin, Failure> {
+    Ok(Origin {
+        actor: Actor::user(asker.principal().user, asker.role),
+        purpose: asker.purpose,
+        correlation: asker.correlation,
+        causation: None,
+        client: asker.client.clone(),
+        now: app.now(),
+        seed: app.chance().bytes()?,
+        idempotency: key,
+    })
+}
+
+/// A password from the environment or standard input, never from the arguments, which others can see.
+pub fn password(from_stdin: bool) -> Result<SecretString, Failure> {
+    if !from_stdin {
+        return match std::env::var("WARDBOOK_PASSWORD") {
+            Ok(password) => Ok(password.into()),
+            Err(_) => Err("set WARDBOOK_PASSWORD, or give --password-stdin and the password on standard input".into()),
+        };
+    }
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin(), 1024), &mut text)?;
+    Ok(text.trim_end_matches(['\n', '\r']).into())
+}

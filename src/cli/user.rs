@@ -1,0 +1,179 @@
+//! `wardbook user`
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use wardbook_commands::IdempotencyKey;
+use wardbook_commands::identity::{CreateUser, PasswordHash};
+use wardbook_events::{PatientId, Role, UserId};
+use wardbook_policy::{Action, Target};
+
+use super::output::{Output, table};
+use super::{Answer, Common, Ended, Failure, place};
+use wardbook::app::App;
+use wardbook::asker::Asker;
+use wardbook::disclosure::allow;
+
+/// Users of a ledger that no server has open. While one runs, use POST /v1/users.
+#[derive(Args)]
+pub struct User {
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Subcommand)]
+enum UserCommand {
+    /// Create a user
+    #[command(after_help = "Example:\n  wardbook user create --username dr.lee --role physician --password-stdin < password")]
+    Create(Create),
+    /// List users
+    List,
+    /// Set a user's password
+    Password(Password),
+    /// Give a role to a user
+    Grant(Change),
+    /// Take a role from a user
+    Revoke(Change),
+    /// Bar a user from logging in
+    Disable(Named),
+    /// Let a disabled user log in again
+    Enable(Named),
+}
+
+#[derive(Args)]
+struct Create {
+    /// 3 to 55 characters of [a-z0-9._@-]; for a patient, nothing of the person's name
+    #[arg(long)]
+    username: String,
+    /// What the user may be; may be given several times
+    #[arg(long = "role", required = true)]
+    roles: Vec<Role>,
+    /// Department, several times
+    #[arg(long = "department")]
+    departments: Vec<String>,
+    /// The chart that is about this user
+    #[arg(long)]
+    patient: Option<PatientId>,
+    /// Read the password from standard input; otherwise WARDBOOK_PASSWORD holds it
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Args)]
+struct Password {
+    #[arg(long)]
+    username: String,
+    /// Read the password from standard input; otherwise WARDBOOK_PASSWORD holds it
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Args)]
+struct Change {
+    #[arg(long)]
+    username: String,
+    #[arg(long)]
+    role: Role,
+}
+
+#[derive(Args)]
+struct Named {
+    #[arg(long)]
+    username: String,
+}
+
+impl User {
+    pub fn run(self, common: &Common, output: &Output) -> Ended {
+        place::with(common, output, async |app| {
+            let operator = place::operator(app, Role::Admin)?;
+            match self.command {
+                UserCommand::Create(command) => create(app, &operator, command, output).await,
+                UserCommand::List => list(app, output),
+                UserCommand::Password(command) => {
+                    let hash = hash(app, command.password_stdin).await?;
+                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
+                    let permit = permit(app, &operator, user).await?;
+                    app.commands().set_password(&permit, &origin, user, hash).await?;
+                    Ok(Answer::Yes)
+                }
+                UserCommand::Grant(command) => {
+                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
+                    let permit = permit(app, &operator, user).await?;
+                    app.commands().grant_role(&permit, &origin, user, command.role).await?;
+                    Ok(Answer::Yes)
+                }
+                UserCommand::Revoke(command) => {
+                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
+                    let permit = permit(app, &operator, user).await?;
+                    app.commands().revoke_role(&permit, &origin, user, command.role).await?;
+                    Ok(Answer::Yes)
+                }
+                UserCommand::Disable(command) => {
+                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
+                    let permit = permit(app, &operator, user).await?;
+                    app.commands().disable_user(&permit, &origin, user).await?;
+                    Ok(Answer::Yes)
+                }
+                UserCommand::Enable(command) => {
+                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
+                    let permit = permit(app, &operator, user).await?;
+                    app.commands().enable_user(&permit, &origin, user).await?;
+                    Ok(Answer::Yes)
+                }
+            }
+        })
+    }
+}
+
+async fn permit(app: &App, operator: &Asker, user: UserId) -> Result<wardbook_policy::Permit, Failure> {
+    Ok(allow(app, operator, Action::ManageUsers, Target::User(user)).await?.0)
+}
+
+fn find(app: &App, username: &str) -> Result<UserId, Failure> {
+    let user = app.views().identity.user_by_name(username)?;
+    user.map(|user| user.user).ok_or_else(|| format!("there is no user {username}: `wardbook user list` shows all").into())
+}
+
+async fn hash(app: &App, from_stdin: bool) -> Result<PasswordHash, Failure> {
+    let phc = app.passwords().hash(place::password(from_stdin)?).await?;
+    PasswordHash::new(&phc).ok_or_else(|| "the password could not be hashed".into())
+}
+
+async fn create(app: &App, operator: &Asker, command: Create, output: &Output) -> Ended {
+    let (permit, _) = allow(app, operator, Action::ManageUsers, Target::Tenant).await?;
+    let password = hash(app, command.password_stdin).await?;
+    let key: Option<IdempotencyKey> = None;
+    let origin = place::origin(app, operator, key)?;
+    let create = CreateUser {
+        username: command.username,
+        roles: command.roles.into_iter().collect(),
+        departments: command.departments,
+        patient: command.patient,
+        password: Some(password),
+    };
+    let done = app.commands().create_user(&permit, &origin, create).await?;
+    if output.is_json() { output.json(&json!({"user": done.value}))? } else { output.line(&done.value.to_string())? }
+    Ok(Answer::Yes)
+}
+
+fn list(app: &App, output: &Output) -> Ended {
+    let mut after = None;
+    let mut rows = Vec::new();
+    loop {
+        let page = app.views().identity.users(after, 500)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.user);
+        for user in page {
+            let roles: Vec<_> = user.roles.iter().map(|role| role.name()).collect();
+            if output.is_json() {
+                output.json(&json!({"user": user.user, "username": user.username, "roles": roles, "active": user.active}))?;
+            } else {
+                let state = if user.active { "active" } else { "disabled" };
+                rows.push(vec![user.user.to_string(), user.username, roles.join(","), state.to_owned()]);
+            }
+        }
+    }
+    if !output.is_json() {
+        output.line(&table(&["user", "name", "roles", "state"], rows))?;
+    }
+    Ok(Answer::Yes)
+}
