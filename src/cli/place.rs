@@ -57,7 +57,7 @@ pub fn with<T>(
 
 /// Whoever can start the program on the machine that holds the keys.
 pub fn operator(app: &App, role: Role) -> Result<Asker, Failure> {
-    Ok(wardbook::operator::operator(app.config().tenant.id, role, app.new_id()?))
+    Ok(wardbook::operator::operator(app.config().organisation.id, role, app.new_id()?))
 }
 
 /// A user who proves to be that user.
