@@ -300,20 +300,21 @@ fn open_checked(view: &'static str, code_version: u32, path: &Path, cache_bytes:
         return Err(ViewError::Outdated { view, found: header.code_version, expected: code_version });
     }
     if sealed != seal::Found::Fits {
-        check_rows(view, &db, &header)?;
+        check_rows(view, &db, &header, sealed == seal::Found::Broken)?;
     }
     Ok((db, header))
 }
 
-/// Reads every row by walking and by key, and compares count and root with the header.
-fn check_rows(view: &'static str, db: &sled::Db, header: &Header) -> Result<(), ViewError> {
+/// Reads every row, and compares count and root with the header. If files were changed from outside, every row is looked
+/// up by its key as well, as the way to it may be broken though the row is there.
+fn check_rows(view: &'static str, db: &sled::Db, header: &Header, by_key: bool) -> Result<(), ViewError> {
     let (mut rows, mut set) = (0_u64, RowSet::empty());
     for row in db.iter() {
         let (key, value) = row.map_err(|e| ViewError::sled(view, &e))?;
         if key == HEADER {
             continue;
         }
-        if db.get(&key).map_err(|e| ViewError::sled(view, &e))?.as_ref() != Some(&value) {
+        if by_key && db.get(&key).map_err(|e| ViewError::sled(view, &e))?.as_ref() != Some(&value) {
             return Err(ViewError::damaged(view, "a row is not found by its key"));
         }
         rows += 1;

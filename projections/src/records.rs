@@ -11,10 +11,14 @@ use crate::error::ViewError;
 use crate::key::{Key, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
-use crate::tx::{Tx, decode, encode};
+use crate::tx::{Tx, decode};
 
+/// Entries by position: new ones come at the end, where sled takes them in best, as they are large.
 const RECORD: u8 = 1;
-const PLACE: u8 = 2;
+/// Small rows, by patient and position, that tell which entries to read for a list.
+const CHART: u8 = 2;
+/// From an entry's id to its position.
+const PLACE: u8 = 3;
 
 /// The view of clinical entries.
 #[derive(Debug)]
@@ -110,37 +114,40 @@ pub struct RecordFilter {
     pub retracted: bool,
 }
 
-/// Stands before the JSON, so that entries that do not match are passed over unread: kind, retracted, year.
-fn label(record: &Record) -> [u8; LABEL] {
+/// What a row of a chart holds, so that entries that do not match are passed over unread: kind, retracted, year.
+fn label(record: &Record) -> [u8; 4] {
     let [high, low] = record.year.unwrap_or(i16::MIN).to_be_bytes();
     [record.kind as u8, u8::from(matches!(record.state, State::Retracted { .. })), high, low]
 }
-const LABEL: usize = 4;
 
 fn matches(filter: &RecordFilter, row: &[u8]) -> bool {
-    let Some([kind, retracted, high, low]) = row.first_chunk::<LABEL>() else { return true };
+    let Some([kind, retracted, high, low]) = row.first_chunk::<4>() else { return true };
     let year = i16::from_be_bytes([*high, *low]);
     filter.kind.is_none_or(|wanted| wanted as u8 == *kind)
         && (filter.retracted || *retracted == 0)
         && filter.years.as_ref().is_none_or(|years| year != i16::MIN && years.contains(&year))
 }
 
-fn record_key(patient: PatientId, position: u64) -> Vec<u8> {
-    Key::table(RECORD).bytes(patient.bytes()).number(position).done()
+fn record_key(position: u64) -> Vec<u8> {
+    Key::table(RECORD).number(position).done()
+}
+
+fn chart_key(patient: PatientId, position: u64) -> Vec<u8> {
+    Key::table(CHART).bytes(patient.bytes()).number(position).done()
 }
 
 fn place_key(record: RecordId) -> Vec<u8> {
     Key::table(PLACE).bytes(record.bytes()).done()
 }
 
-fn read(row: &[u8]) -> Result<Record, ViewError> {
-    decode(RecordsView::NAME, row.get(LABEL..).unwrap_or_default())
+/// The row of [`PLACE`]: a position.
+fn place(row: &[u8]) -> Result<u64, ViewError> {
+    trailing_number(row).ok_or_else(|| ViewError::damaged(RecordsView::NAME, "a row does not have its shape"))
 }
 
 fn put(tx: &mut Tx<'_>, record: &Record) -> Result<(), ViewError> {
-    let mut row = label(record).to_vec();
-    row.append(&mut encode(RecordsView::NAME, record)?);
-    tx.put(record_key(record.patient, record.position), row)
+    tx.put(chart_key(record.patient, record.position), label(record).to_vec())?;
+    tx.put_value(record_key(record.position), record)
 }
 
 impl View for RecordsView {
@@ -166,8 +173,7 @@ impl View for RecordsView {
                     position: event.position,
                     version: event.stream_version,
                 };
-                // From the record to its row among the patient's rows.
-                tx.put(place_key(e.record), Key::table(RECORD).bytes(e.patient.bytes()).number(event.position).done())?;
+                tx.put(place_key(e.record), event.position.to_be_bytes().to_vec())?;
                 put(tx, &record)
             }
             RecordEvent::Amended(e) => change(tx, event, e.record, |record| {
@@ -188,9 +194,8 @@ impl View for RecordsView {
 }
 
 fn change(tx: &mut Tx<'_>, event: &Recorded, id: RecordId, edit: impl FnOnce(&mut Record)) -> Result<(), ViewError> {
-    let Some(place) = tx.get(place_key(id))?.map(<[u8]>::to_vec) else { return Ok(()) };
-    let Some(row) = tx.get(place)? else { return Ok(()) };
-    let mut record = read(row)?;
+    let Some(position) = tx.get(place_key(id))?.map(place).transpose()? else { return Ok(()) };
+    let Some(mut record) = tx.value::<Record>(record_key(position))? else { return Ok(()) };
     edit(&mut record);
     record.version = event.stream_version;
     put(tx, &record)
@@ -203,8 +208,8 @@ impl Projection<RecordsView> {
     /// If the view cannot be read.
     pub fn get(&self, record: RecordId) -> Result<Option<Record>, ViewError> {
         let live = self.live()?;
-        let Some(place) = live.get(&place_key(record))? else { return Ok(None) };
-        live.get(&place)?.map(|row| read(&row)).transpose()
+        let Some(position) = live.get(&place_key(record))?.map(|row| place(&row)).transpose()? else { return Ok(None) };
+        live.get(&record_key(position))?.map(|row| decode(RecordsView::NAME, &row)).transpose()
     }
 
     /// Entries of these patients (one person: see `patients.family`), the last added first. `before` is the `next` of
@@ -225,19 +230,24 @@ impl Projection<RecordsView> {
         for patient in patients {
             // One more than asked for tells whether there is another page.
             let mut wanted = limit.saturating_add(1);
-            live.walk(&record_key(*patient, 0), &record_key(*patient, end), true, |key, row| {
+            live.walk(&chart_key(*patient, 0), &chart_key(*patient, end), true, |key, row| {
                 if matches(filter, row) {
-                    found.push((trailing_number(key).unwrap_or_default(), row.to_vec()));
+                    found.push(place(key)?);
                     wanted = wanted.saturating_sub(1);
                 }
                 Ok(wanted > 0)
             })?;
         }
-        found.sort_unstable_by_key(|(position, _)| std::cmp::Reverse(*position));
+        found.sort_unstable_by(|one, other| other.cmp(one));
         let more = found.len() > limit;
         found.truncate(limit);
-        let next = found.last().filter(|_| more).map(|(position, _)| *position);
-        let items = found.iter().map(|(_, row)| read(row)).collect::<Result<_, _>>()?;
+        let next = found.last().copied().filter(|_| more);
+        let mut items = Vec::with_capacity(found.len());
+        for position in found {
+            let row = live.get(&record_key(position))?;
+            let row = row.ok_or_else(|| ViewError::damaged(RecordsView::NAME, "an entry of a chart is missing"))?;
+            items.push(decode(RecordsView::NAME, &row)?);
+        }
         Ok(Page { items, next })
     }
 }

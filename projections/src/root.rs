@@ -54,7 +54,7 @@ impl RowSet {
     pub(crate) fn remove(&mut self, key: &[u8], value: &[u8]) {
         self.each_lane(key, value, u16::wrapping_sub);
     }
-    fn each_lane(&mut self, key: &[u8], value: &[u8], combine: fn(u16, u16) -> u16) {
+    fn each_lane(&mut self, key: &[u8], value: &[u8], combine: impl Fn(u16, u16) -> u16) {
         let mut hasher = row_hasher();
         // The key's length keeps (ab, c) apart from (a, bc).
         hasher.update(&(key.len() as u64).to_le_bytes()).update(key).update(value);

@@ -1,7 +1,7 @@
 //! The mark of a clean shutdown: a hash over a generation's files, taken after its database was closed.
 //!
 //! With it, the next start knows in one pass over the files (about a second per GB) that nothing was lost or changed.
-//! Without it, or if it does not fit, every row is read and checked against the state root.
+//! Without it, or if it does not fit, every row is read and checked against the state root (1 to 2 us of CPU a row).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,8 +14,10 @@ const NAME: &str = "SEAL";
 pub(crate) enum Found {
     /// The files are those that were closed.
     Fits,
-    /// Not closed properly, or changed since.
+    /// Not closed properly: the process was killed or the machine stopped.
     Missing,
+    /// Closed properly, and changed since.
+    Broken,
 }
 
 /// Checks the seal and takes it off: whoever opens the database may change files.
@@ -30,7 +32,7 @@ pub(crate) fn take(dir: &Path) -> io::Result<Found> {
     let fits = told.trim_end() == hash(dir)?;
     fs::remove_file(&path)?;
     sync_dir(dir)?;
-    Ok(if fits { Found::Fits } else { Found::Missing })
+    Ok(if fits { Found::Fits } else { Found::Broken })
 }
 
 /// Syncs the files and writes the seal.

@@ -19,7 +19,7 @@ use crate::records::RecordsView;
 pub struct ViewsConfig {
     /// Directory of all views.
     pub dir: PathBuf,
-    /// Page cache of each view's database, in bytes.
+    /// Page cache of each view's database, in bytes as stored; sled needs two to three times that in memory.
     pub cache_bytes: u64,
     /// Facts about this many users and this many patients are kept in memory.
     pub facts_max: usize,

@@ -4,7 +4,8 @@
 //! The log is cut into blocks of 4,096 positions, aligned, so that the layout does not depend on batches. In a block,
 //! what repeats much (actor, type, outcome, tenant) has one row per value with a list of places; what repeats little
 //! (patient, session, correlation) shares a fixed number of rows, in which value and place stand side by side. So an
-//! event costs a tenth of a row instead of seven rows, and a look-up reads one small row per block.
+//! event costs a tenth of a row instead of seven rows, all rows that are being written lie together at the end of the
+//! tree, and a look-up reads one small row per block.
 
 mod place;
 mod query;
@@ -27,12 +28,14 @@ const BLOCK: u64 = 4096;
 const TIMES: u64 = 256;
 /// Table of the times.
 const TIME: u8 = 1;
+/// Table of the blocks.
+const BLOCKS: u8 = 2;
 
 /// The view that indexes the audit trail.
 #[derive(Debug)]
 pub struct AuditView;
 
-/// What an event can be found by. The number is the table, so never change one.
+/// What an event can be found by. The number is part of the key, so never change one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 enum Dimension {
@@ -57,17 +60,14 @@ impl Dimension {
             Self::Actor | Self::Type | Self::Outcome | Self::Tenant => None,
         }
     }
-    /// Everything before the block's number: the rows of a value stand side by side.
-    fn prefix(self, value: &Value) -> Key {
-        let key = Key::table(self as u8);
+    fn key(self, value: &Value, block: u64) -> Vec<u8> {
+        let key = Key::table(BLOCKS).number(block).byte(self as u8);
         match self.shared_rows() {
             // The last byte of an id is random also where the first ones are a time.
             Some(rows) => key.byte(value.last().copied().unwrap_or_default() % rows),
             None => key.bytes(value),
         }
-    }
-    fn key(self, value: &Value, block: u64) -> Vec<u8> {
-        self.prefix(value).number(block).done()
+        .done()
     }
 }
 

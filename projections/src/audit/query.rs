@@ -84,7 +84,7 @@ impl Projection<AuditView> {
         match filter.terms().split_first() {
             None => every_position(&live, from, to, &mut take)?,
             Some((first, others)) => {
-                for block in blocks(&live, first, from, to)? {
+                for block in (from / BLOCK..to.div_ceil(BLOCK)).rev() {
                     let Some(matching) = in_block(&live, block, first, others)? else { continue };
                     if !matching.into_iter().rev().all(|place| take(block * BLOCK + u64::from(place))) {
                         break;
@@ -147,21 +147,6 @@ fn every_position(live: &Generation, from: u64, to: u64, take: &mut impl FnMut(u
         let times = times(row).ok_or_else(malformed)?;
         Ok(times.iter().rev().all(|(place, _)| take(number * TIMES + place)))
     })
-}
-
-/// Blocks in which the term may apply, newest first. Only keys are looked at, and block numbers are small: 250 a million events.
-fn blocks(live: &Generation, (dimension, values): &Term, from: u64, to: u64) -> Result<Vec<u64>, ViewError> {
-    let mut blocks = Vec::new();
-    for value in values {
-        let (first, end) = (dimension.key(value, from / BLOCK), dimension.key(value, to.div_ceil(BLOCK)));
-        live.walk(&first, &end, true, |key, _| {
-            blocks.push(trailing_number(key).ok_or_else(malformed)?);
-            Ok(true)
-        })?;
-    }
-    blocks.sort_unstable_by(|one, other| other.cmp(one));
-    blocks.dedup();
-    Ok(blocks)
 }
 
 /// Places in the block to which every term applies, in order.
