@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError, web};
@@ -59,7 +60,7 @@ impl RequestContext {
 pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
-        return Err(Problem::of_status(actix_web::http::StatusCode::INTERNAL_SERVER_ERROR).into());
+        return Err(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into());
     };
     let context = Rc::new(context(&app, &request)?);
     let method = request.method().clone();
@@ -76,7 +77,7 @@ pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static
     };
     let answer = answer?.map_into_boxed_body();
     let route = answer.request().match_pattern();
-    let mut answer = as_problem(answer, route.as_deref());
+    let mut answer = as_problem(answer);
     dress(answer.headers_mut(), &app, &context);
     tracing::info!(
         request = %context.request,
@@ -110,7 +111,7 @@ fn context(app: &App, request: &ServiceRequest) -> Result<RequestContext, Error>
 }
 
 /// Errors that the framework made become problem documents like ours.
-fn as_problem(answer: ServiceResponse<BoxBody>, route: Option<&str>) -> ServiceResponse<BoxBody> {
+fn as_problem(answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let status = answer.status();
     let kind = answer.headers().get(header::CONTENT_TYPE);
     // The framework's own errors are plain text or empty.
@@ -118,12 +119,14 @@ fn as_problem(answer: ServiceResponse<BoxBody>, route: Option<&str>) -> ServiceR
     if ours || !(status.is_client_error() || status.is_server_error()) {
         return answer;
     }
+    // A route is found by path and method together, so a known path with another method comes here as 404.
+    let unrouted = matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+    let methods = unrouted.then(|| openapi::methods_at(answer.request().path())).flatten();
+    let status = if methods.is_some() { StatusCode::METHOD_NOT_ALLOWED } else { status };
     let mut response = Problem::of_status(status).error_response();
-    if status.as_u16() == 405 && let Some(methods) = route.and_then(openapi::methods_of) {
-        // RFC 9110 section 15.5.6 asks for it.
-        if let Ok(value) = HeaderValue::from_str(&methods) {
-            response.headers_mut().insert(header::ALLOW, value);
-        }
+    // RFC 9110 section 15.5.6 asks for it.
+    if let Some(value) = methods.and_then(|methods| HeaderValue::from_str(&methods).ok()) {
+        response.headers_mut().insert(header::ALLOW, value);
     }
     ServiceResponse::new(answer.into_parts().0, response)
 }
@@ -179,7 +182,7 @@ impl std::fmt::Display for Late {
 }
 
 impl ResponseError for Late {
-    fn status_code(&self) -> actix_web::http::StatusCode {
+    fn status_code(&self) -> StatusCode {
         self.problem.status_code()
     }
     fn error_response(&self) -> HttpResponse {

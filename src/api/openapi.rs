@@ -51,13 +51,28 @@ pub fn json() -> &'static serde_json::Value {
     &JSON
 }
 
-/// The methods of a route's pattern, as `Allow` lists them.
+/// The methods of a path, as `Allow` lists them; `None` if there is no such path.
 #[must_use]
-pub fn methods_of(pattern: &str) -> Option<String> {
-    // actix writes `{path:.*}` where OpenAPI has `{path}`.
-    let path = pattern.replace(":.*", "");
-    let methods: Vec<_> = JSON.get("paths")?.get(&path)?.as_object()?.keys().map(|method| method.to_ascii_uppercase()).collect();
+pub fn methods_at(path: &str) -> Option<String> {
+    let paths = JSON.get("paths")?.as_object()?;
+    let (_, operations) = paths.iter().find(|(pattern, _)| fits(pattern, path))?;
+    let methods: Vec<_> = operations.as_object()?.keys().map(|method| method.to_ascii_uppercase()).collect();
     Some(methods.join(", "))
+}
+
+/// Whether a path is one of a pattern such as `/v1/patients/{patient}`. The path of a tile has several segments.
+fn fits(pattern: &str, path: &str) -> bool {
+    if let Some(start) = pattern.strip_suffix("{path}") {
+        return path.starts_with(start);
+    }
+    let (mut wanted, mut given) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(given)) if wanted == given || (wanted.starts_with('{') && !given.is_empty()) => {}
+            _ => return false,
+        }
+    }
 }
 
 /// This document.
@@ -97,6 +112,15 @@ mod tests {
                 assert_eq!(operation.get("security").is_none(), is_open, "{method} {path}");
             }
         }
-        assert_eq!(methods_of("/v1/ledger/tile/{path:.*}").as_deref(), Some("GET"));
+    }
+
+    #[test]
+    fn methods_are_found_by_path() {
+        assert_eq!(methods_at("/v1/ledger/tile/0/x001/067").as_deref(), Some("GET"));
+        let mut both: Vec<_> = methods_at("/v1/patients/x").unwrap().split(", ").map(str::to_owned).collect();
+        both.sort();
+        assert_eq!(both, ["GET", "PATCH"]);
+        assert_eq!(methods_at("/v1/patients/"), None);
+        assert_eq!(methods_at("/v1/patients/x/y/z/w"), None);
     }
 }

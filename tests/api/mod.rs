@@ -1,4 +1,11 @@
 //! The HTTP API, from outside.
 
+mod audit;
 mod auth;
+mod edge;
+mod hidden;
+mod ledger;
 mod patients;
+mod projections;
+mod records;
+mod roles;

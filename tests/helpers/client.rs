@@ -50,25 +50,25 @@ impl Client {
         self.with("If-Ledger-Position", answer.header("wardbook-position"))
     }
     pub fn raw(&self, method: &str, path: &str, kind: Option<&str>, body: &[u8]) -> Answer {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
+        self.try_raw(method, path, kind, body).unwrap()
+    }
+    /// `None` if the connection broke.
+    fn try_raw(&self, method: &str, path: &str, kind: Option<&str>, body: &[u8]) -> Option<Answer> {
+        let mut request = self.request(method, path);
         if let Some(kind) = kind {
             request = request.header("Content-Type", kind);
         }
-        let mut response = self.agent.run(request.body(body.to_vec()).unwrap()).unwrap();
-        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        read(self.agent.run(request.body(body.to_vec()).unwrap()).ok()?)
     }
     pub fn get(&self, path: &str) -> Answer {
-        let mut request = Request::builder().method("GET").uri(format!("{}{path}", self.base));
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        let mut response = self.agent.run(request.body(()).unwrap()).unwrap();
-        let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().unwrap();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+        read(self.agent.run(self.request("GET", path).body(()).unwrap()).unwrap()).unwrap()
+    }
+    pub fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
+        self.try_raw("POST", path, Some("application/json"), body.to_string().as_bytes())
+    }
+    fn request(&self, method: &str, path: &str) -> ureq::http::request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
     fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.raw(method, path, Some("application/json"), body.to_string().as_bytes())
@@ -85,4 +85,28 @@ impl Client {
     pub fn delete(&self, path: &str) -> Answer {
         self.raw("DELETE", path, None, b"")
     }
+}
+
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Answer> {
+    let body = response.body_mut().with_config().limit(64 << 20).read_to_vec().ok()?;
+    Some(Answer { status: response.status().as_u16(), headers: response.headers().clone(), body })
+}
+
+/// Headers that differ from answer to answer by their nature.
+const OWN: [&str; 4] = ["date", "x-request-id", "x-correlation-id", "server-timing"];
+
+/// Two answers that nobody can tell apart: status, body, and headers with their values and in their order.
+pub fn same_answer(one: &Answer, other: &Answer) {
+    let headers = |answer: &Answer| -> Vec<_> {
+        let kept = answer.headers.iter().filter(|(name, _)| !OWN.contains(&name.as_str()));
+        kept.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+    };
+    assert_eq!(one.status, other.status, "{} / {}", one.text(), other.text());
+    assert_eq!(one.text(), other.text());
+    let (mut first, mut second) = (headers(one), headers(other));
+    first.sort();
+    second.sort();
+    assert_eq!(first, second);
+    let names = |answer: &Answer| answer.headers.keys().map(|name| name.to_string()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(names(one), names(other));
 }

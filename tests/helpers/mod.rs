@@ -3,7 +3,7 @@
 mod client;
 mod logs;
 
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
 
 use std::collections::BTreeMap;
@@ -128,6 +128,12 @@ impl TestApp {
         let answer = self.stranger().post("/v1/auth/login", &body);
         assert_eq!(answer.status, 200, "{}", answer.text());
         self.stranger().with_token(answer.json()["access_token"].as_str().unwrap())
+    }
+
+    /// As [`Self::log_in`], once the views have taken in this position.
+    pub fn log_in_after(&self, position: u64, username: &str) -> Client {
+        block_on(self.app.views().wait_for(position, std::time::Duration::from_secs(30))).unwrap();
+        self.log_in(username)
     }
 
     /// A new user with these roles, logged in.
