@@ -31,7 +31,7 @@ pub fn operator(tenant: TenantId, role: Role, correlation: Uuid) -> Asker {
         mfa: 0,
     };
     Asker {
-        user: Arc::new(KnownUser { principal, version: 0 }),
+        user: Arc::new(KnownUser { principal, disabled_at: None, version: 0 }),
         role,
         purpose,
         session: None,

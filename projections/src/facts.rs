@@ -23,6 +23,8 @@ use crate::views::Views;
 pub struct KnownUser {
     /// For policy. The strength of the login is the session's: `mfa` is 0 here.
     pub principal: Principal,
+    /// When the user was last disabled: sessions that began up to then have ended.
+    pub disabled_at: Option<jiff::Timestamp>,
     /// Position of the last event that changed these facts.
     pub version: u64,
 }
@@ -79,7 +81,7 @@ impl Views {
                 proxy_for: BTreeSet::new(),
                 mfa: 0,
             };
-            Ok(vec![(user, Arc::new(KnownUser { principal, version: found.changed }))])
+            Ok(vec![(user, Arc::new(KnownUser { principal, disabled_at: found.disabled_at, version: found.changed }))])
         })
     }
 

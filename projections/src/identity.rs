@@ -40,6 +40,8 @@ pub struct User {
     pub active: bool,
     /// Argon2id hash, sealed under the organisation's key; absent until a password was set.
     pub password: Option<Ciphertext>,
+    /// When the user was last disabled: sessions that began up to then have ended.
+    pub disabled_at: Option<Timestamp>,
     /// Logins that failed since the last one that did not.
     pub failures: u32,
     /// When the last one failed.
@@ -94,7 +96,7 @@ fn session_of_key(user: UserId, session: SessionId) -> Vec<u8> {
 
 impl View for IdentityView {
     const NAME: &'static str = "identity";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let Event::Identity(what) = &event.event else { return Ok(()) };
@@ -109,6 +111,7 @@ impl View for IdentityView {
                     patient: e.patient,
                     active: true,
                     password: None,
+                    disabled_at: None,
                     failures: 0,
                     failed_at: None,
                     version: event.stream_version,
@@ -121,7 +124,10 @@ impl View for IdentityView {
             IdentityEvent::PasswordSet(e) => change(tx, event, e.user, |user| user.password = Some(e.hash.clone())),
             IdentityEvent::RoleGranted(e) => decisive(tx, event, e.user, |user| _ = user.roles.insert(e.role)),
             IdentityEvent::RoleRevoked(e) => decisive(tx, event, e.user, |user| _ = user.roles.remove(&e.role)),
-            IdentityEvent::UserDisabled(e) => decisive(tx, event, e.user, |user| user.active = false),
+            IdentityEvent::UserDisabled(e) => decisive(tx, event, e.user, |user| {
+                user.active = false;
+                user.disabled_at = Some(event.recorded_at);
+            }),
             IdentityEvent::UserEnabled(e) => decisive(tx, event, e.user, |user| user.active = true),
             IdentityEvent::LoggedIn(e) => {
                 let session = Session {
@@ -228,9 +234,11 @@ impl Projection<IdentityView> {
             ids.extend(trailing_id(key).map(SessionId::from_bytes));
             Ok(true)
         })?;
+        let disabled_at = self.user(user)?.and_then(|user| user.disabled_at);
         let mut sessions = Vec::new();
         for id in ids {
-            sessions.extend(self.session(id)?.filter(|session| session.is_live(now)));
+            let session = self.session(id)?.filter(|session| session.is_live(now));
+            sessions.extend(session.filter(|session| disabled_at.is_none_or(|at| session.started_at > at)));
         }
         Ok(sessions)
     }

@@ -124,12 +124,13 @@ fn authenticate(anyone: Anyone, headers: &HeaderMap) -> Result<Caller, Problem> 
     if app.ended().has(claims.sid) || app.ended().has_user(claims.sub) {
         return Err(Problem::unauthenticated());
     }
-    let session = app.views().identity.session(claims.sid)?;
-    if !session.is_some_and(|session| session.user == claims.sub && session.is_live(now)) {
-        return Err(Problem::unauthenticated());
-    }
     let user = app.views().principal(claims.sub)?.filter(|user| user.principal.active && user.principal.tenant == claims.tid);
     let user = user.ok_or_else(Problem::unauthenticated)?;
+    let session = app.views().identity.session(claims.sid)?.filter(|session| session.user == claims.sub && session.is_live(now));
+    // Disabling an account ends its sessions for good; enabling it again does not bring them back.
+    if !session.is_some_and(|session| user.disabled_at.is_none_or(|at| session.started_at > at)) {
+        return Err(Problem::unauthenticated());
+    }
     let purpose = match text(headers, PURPOSE_OF_USE) {
         None => None,
         Some(code) => Some(code.parse::<Purpose>().map_err(|e| Problem::new(Kind::Malformed, format!("Purpose-Of-Use: {e}")))?),

@@ -205,7 +205,9 @@ pub fn of_json(error: &serde_json::Error) -> Problem {
         || said.starts_with("not a valid ")
         || RULES.iter().any(|name| said.strip_prefix(name).is_some_and(|rule| rule.starts_with(" must ") || rule.starts_with(" is too ") || rule.starts_with(" has too ")));
     let said = if ours { said } else { "a member is unknown, or a value is of the wrong type or form" };
-    Problem::new(Kind::Invalid, format!("{said}, at {place}; see /openapi.json"))
+    // A value that was read but broke a rule has no place any more.
+    let place = if error.line() == 0 { String::new() } else { format!(", at {place}") };
+    Problem::new(Kind::Invalid, format!("{said}{place}; see /openapi.json"))
 }
 
 /// The names with which the rules of value types begin (`wardbook_events::values`).
@@ -234,7 +236,7 @@ mod tests {
         fn refused<T: serde::de::DeserializeOwned>(json: &str) -> String {
             of_json(&serde_json::from_str::<T>(json).err().unwrap()).to_string()
         }
-        assert!(refused::<Ssn>("\"Jane Doe\"").starts_with("ssn must be nine digits such as 123-45-6789, at line 1"));
+        assert!(refused::<Ssn>("\"Jane Doe\"").starts_with("ssn must be nine digits such as 123-45-6789;"));
         assert!(refused::<PersonName>(r#"{"given":["x"]}"#).starts_with("missing field `family`"));
         for text in [
             refused::<PersonName>(r#"{"family":"x","given":["y"],"Jane":1}"#),
