@@ -82,6 +82,27 @@ house_user() {
   cat "$kept"
 }
 
+# house_patient_user PATIENT: a user for the person whom a chart is about, made by the administrator through the API.
+house_patient_user() {
+  grep -q '^patient ' "$HOUSE_DATA/demo-users" && return
+  local password
+  password=$(head -c 12 /dev/urandom | base64 | tr '+/' 'xy')
+  house_call "$(house_login admin)" POST /v1/users \
+    "{\"username\":\"patient\",\"password\":\"$password\",\"roles\":[\"patient\"],\"patient\":\"$1\"}" >/dev/null
+  echo "patient patient $password" >>"$HOUSE_DATA/demo-users"
+}
+
+# house_env PATIENT: what a person needs to try things, to be read by their shell.
+house_env() {
+  cat >"$HOUSE_DATA/demo.env" <<ENV
+SERVER=http://$HOUSE_ADDRESS
+PATIENT=$1
+export WARDBOOK_DATA='$HOUSE_DATA'
+PATH='$(dirname "$WARDBOOK")':\$PATH
+demo_password() { awk -v name="\$1" '\$1 == name { print \$3 }' "\$WARDBOOK_DATA/demo-users"; }
+ENV
+}
+
 # house_patients FILES: prints the ids of the imported patients, whose care teams are then made.
 house_patients() {
   [ -s "$HOUSE_DATA/demo-patients" ] || house_assign "$1" | sort -u >"$HOUSE_DATA/demo-patients"

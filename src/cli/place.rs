@@ -1,7 +1,7 @@
 //! Where a command works, and in whose name.
 
 use secrecy::SecretString;
-use wardbook_commands::{IdempotencyKey, Origin};
+use wardbook_commands::Origin;
 use wardbook_events::{Actor, Client, CorrelationId, Role};
 use wardbook_ledger::{OpenError as LedgerOpenError, Progress};
 
@@ -76,7 +76,7 @@ fn client() -> Client {
 }
 
 /// The origin of a command that is typed.
-pub fn origin(app: &App, asker: &Asker, key: Option<IdempotencyKey>) -> Result<Origin, Failure> {
+pub fn origin(app: &App, asker: &Asker) -> Result<Origin, Failure> {
     Ok(Origin {
         actor: Actor::user(asker.principal().user, asker.role),
         purpose: asker.purpose,
@@ -85,7 +85,7 @@ pub fn origin(app: &App, asker: &Asker, key: Option<IdempotencyKey>) -> Result<O
         client: asker.client.clone(),
         now: app.now(),
         seed: app.chance().bytes()?,
-        idempotency: key,
+        idempotency: None,
     })
 }
 

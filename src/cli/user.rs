@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
-use wardbook_commands::IdempotencyKey;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
+use wardbook_commands::{CommandError, Done, Origin};
 use wardbook_events::{PatientId, Role, UserId};
-use wardbook_policy::{Action, Target};
+use wardbook_policy::{Action, Permit, Target};
 
 use super::output::{Output, table};
 use super::{Answer, Common, Ended, Failure, place};
@@ -90,47 +90,41 @@ impl User {
                 UserCommand::List => list(app, output),
                 UserCommand::Password(command) => {
                     let hash = hash(app, command.password_stdin).await?;
-                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
-                    let permit = permit(app, &operator, user).await?;
-                    app.commands().set_password(&permit, &origin, user, hash).await?;
-                    Ok(Answer::Yes)
+                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
+                    done(app.commands().set_password(&permit, &origin, user, hash).await)
                 }
                 UserCommand::Grant(command) => {
-                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
-                    let permit = permit(app, &operator, user).await?;
-                    app.commands().grant_role(&permit, &origin, user, command.role).await?;
-                    Ok(Answer::Yes)
+                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
+                    done(app.commands().grant_role(&permit, &origin, user, command.role).await)
                 }
                 UserCommand::Revoke(command) => {
-                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
-                    let permit = permit(app, &operator, user).await?;
-                    app.commands().revoke_role(&permit, &origin, user, command.role).await?;
-                    Ok(Answer::Yes)
+                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
+                    done(app.commands().revoke_role(&permit, &origin, user, command.role).await)
                 }
                 UserCommand::Disable(command) => {
-                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
-                    let permit = permit(app, &operator, user).await?;
-                    app.commands().disable_user(&permit, &origin, user).await?;
-                    Ok(Answer::Yes)
+                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
+                    done(app.commands().disable_user(&permit, &origin, user).await)
                 }
                 UserCommand::Enable(command) => {
-                    let (user, origin) = (find(app, &command.username)?, place::origin(app, &operator, None)?);
-                    let permit = permit(app, &operator, user).await?;
-                    app.commands().enable_user(&permit, &origin, user).await?;
-                    Ok(Answer::Yes)
+                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
+                    done(app.commands().enable_user(&permit, &origin, user).await)
                 }
             }
         })
     }
 }
 
-async fn permit(app: &App, operator: &Asker, user: UserId) -> Result<wardbook_policy::Permit, Failure> {
-    Ok(allow(app, operator, Action::ManageUsers, Target::User(user)).await?.0)
+/// The user of a name, the permit to change that account, and the origin of the change.
+async fn about(app: &App, operator: &Asker, username: &str) -> Result<(UserId, Permit, Origin), Failure> {
+    let user = app.views().identity.user_by_name(username)?;
+    let user = user.ok_or_else(|| format!("there is no user {username}: `wardbook user list` shows all"))?.user;
+    let (permit, _) = allow(app, operator, Action::ManageUsers, Target::User(user)).await?;
+    Ok((user, permit, place::origin(app, operator)?))
 }
 
-fn find(app: &App, username: &str) -> Result<UserId, Failure> {
-    let user = app.views().identity.user_by_name(username)?;
-    user.map(|user| user.user).ok_or_else(|| format!("there is no user {username}: `wardbook user list` shows all").into())
+fn done(result: Result<Done<()>, CommandError>) -> Ended {
+    result?;
+    Ok(Answer::Yes)
 }
 
 async fn hash(app: &App, from_stdin: bool) -> Result<PasswordHash, Failure> {
@@ -141,8 +135,7 @@ async fn hash(app: &App, from_stdin: bool) -> Result<PasswordHash, Failure> {
 async fn create(app: &App, operator: &Asker, command: Create, output: &Output) -> Ended {
     let (permit, _) = allow(app, operator, Action::ManageUsers, Target::Tenant).await?;
     let password = hash(app, command.password_stdin).await?;
-    let key: Option<IdempotencyKey> = None;
-    let origin = place::origin(app, operator, key)?;
+    let origin = place::origin(app, operator)?;
     let create = CreateUser {
         username: command.username,
         roles: command.roles.into_iter().collect(),

@@ -49,7 +49,7 @@ impl Verify {
             None => KeyDir::new(&place::data(common).ledger_keys()).public_keys()?,
         };
         match (&self.bundle, &self.proof) {
-            (Some(path), _) => bundle(&read(path)?, &keys, output),
+            (Some(path), _) => bundles(&read(path)?, &keys, output),
             (None, Some(path)) => proof(&read(path)?, &keys, output),
             (None, None) => self.log(common, &keys, output),
         }
@@ -80,6 +80,7 @@ impl Verify {
         }
         .run(reader.scan_stored(from));
         output.finish();
+        let lost = checkpoints.iter().map(|signed| signed.unverified().size).max().filter(|size| *size > reader.size());
         let seconds = began.elapsed().as_secs_f64();
         let findings: Vec<_> = report.errors.iter().map(ToString::to_string).collect();
         if output.is_json() {
@@ -91,6 +92,10 @@ impl Verify {
             }
             for warning in &report.warnings {
                 output.line(&format!("warning: {warning}"))?;
+            }
+            if let (None, Some(size)) = (self.to, lost) {
+                let at = reader.size();
+                output.line(&format!("the entry at position {at} is damaged, or the file was cut there: nothing from it to {size} can be trusted"))?;
             }
             let verdict = if report.is_ok() { "verified" } else { "does NOT verify" };
             output.line(&format!("{} entries from {}, {} checkpoints: {verdict} ({seconds:.1} s)", report.count, from.get(), checkpoints.len()))?;
@@ -127,6 +132,18 @@ fn proof(text: &str, keys: &KeyRing, output: &Output) -> Ended {
         output.line(&format!("the event at position {} stands in the log of {size} events: verified", proof.index))?;
     }
     Ok(Answer::Yes)
+}
+
+/// A file holds one bundle a line: a patient who was merged is in several, one for each chart.
+fn bundles(text: &str, keys: &KeyRing, output: &Output) -> Ended {
+    let mut answer = Answer::No;
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        answer = bundle(line, keys, output)?;
+        if answer == Answer::No {
+            return Ok(answer);
+        }
+    }
+    Ok(answer)
 }
 
 fn bundle(text: &str, keys: &KeyRing, output: &Output) -> Ended {
