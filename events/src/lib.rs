@@ -2,10 +2,7 @@
 //!
 //! No I/O, no clock, no randomness, no keys. PHI appears in an event only as a [`Ciphertext`]; which field it is,
 //! how sensitive that field is and which group of fields it belongs to is stated by [`Field`].
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 #[macro_use]
 mod area;

@@ -46,7 +46,13 @@ pub struct Sealed<T> {
 impl<T> Sealed<T> {
     /// Names what a ciphertext is. A wrong name does no harm: it does not open.
     #[must_use]
-    pub const fn new(tenant: TenantId, subject: PatientId, stream: String, field: Field, ciphertext: Ciphertext) -> Self {
+    pub const fn new(
+        tenant: TenantId,
+        subject: PatientId,
+        stream: String,
+        field: Field,
+        ciphertext: Ciphertext,
+    ) -> Self {
         Self { tenant, subject, stream, field, ciphertext, opens_to: PhantomData }
     }
     /// The organisation under whose key the patient's key is wrapped.
@@ -124,7 +130,8 @@ mod tests {
 
     #[test]
     fn only_the_granted_groups_remain() {
-        let all: BTreeMap<_, _> = [Field::Name, Field::Ssn].into_iter().map(|f| (f, Ciphertext::new("x".into()))).collect();
+        let all: BTreeMap<_, _> =
+            [Field::Name, Field::Ssn].into_iter().map(|f| (f, Ciphertext::new("x".into()))).collect();
         let some = SealedFields(all).only(GroupSet::EMPTY.with(Group::Demographics));
         assert_eq!(some.0.keys().copied().collect::<Vec<_>>(), [Field::Name]);
     }

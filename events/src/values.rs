@@ -264,7 +264,11 @@ impl Mrn {
         let value = value.trim();
         let fits = (1..=64).contains(&value.len())
             && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'/'));
-        if fits { Ok(Self(value.to_owned())) } else { refuse("mrn", "must be 1 to 64 letters, digits, hyphens, dots or slashes") }
+        if fits {
+            Ok(Self(value.to_owned()))
+        } else {
+            refuse("mrn", "must be 1 to 64 letters, digits, hyphens, dots or slashes")
+        }
     }
     /// A number of our own from eight random bytes (PAT-01).
     #[must_use]
@@ -371,7 +375,9 @@ impl Email {
     pub fn new(value: &str) -> Result<Self, ValueError> {
         let value = text("email", value, 254)?;
         match value.split_once('@') {
-            Some((user, host)) if !user.is_empty() && !host.is_empty() && !host.contains('@') && !value.contains(' ') => {
+            Some((user, host))
+                if !user.is_empty() && !host.is_empty() && !host.contains('@') && !value.contains(' ') =>
+            {
                 Ok(Self(value))
             }
             _ => refuse("email", "must look like name@example.org"),
@@ -488,7 +494,8 @@ impl From<Decimal> for String {
 }
 
 hidden_debug!(
-    Text, PersonName, GivenNames, Ssn, Mrn, BirthDate, Gender, Deceased, Address, Email, NextOfKin, Identifier, Insurance, Decimal
+    Text, PersonName, GivenNames, Ssn, Mrn, BirthDate, Gender, Deceased, Address, Email, NextOfKin, Identifier,
+    Insurance, Decimal
 );
 
 #[cfg(test)]

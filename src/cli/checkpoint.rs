@@ -10,7 +10,9 @@ use super::{Answer, Common, Ended, place};
 
 /// Prints the newest published checkpoint, a C2SP signed note. Works beside a running server.
 #[derive(Args)]
-#[command(after_help = "Keep checkpoints where the operator of the ledger cannot reach them: whoever has one can show that the log was changed.")]
+#[command(
+    after_help = "Keep checkpoints where the operator of the ledger cannot reach them: whoever has one can show that the log was changed."
+)]
 pub struct Checkpoint {}
 
 impl Checkpoint {
@@ -23,7 +25,9 @@ impl Checkpoint {
         if output.is_json() {
             let checkpoint = SignedCheckpoint::parse(&text)?;
             let body = checkpoint.unverified();
-            output.json(&json!({"origin": body.origin, "size": body.size, "root": body.root.to_string(), "note": text}))?;
+            output.json(
+                &json!({"origin": body.origin, "size": body.size, "root": body.root.to_string(), "note": text}),
+            )?;
         } else {
             output.raw(&text)?;
         }

@@ -12,7 +12,9 @@ use wardbook::import::{self, ImportOptions, Report};
 /// Reads FHIR R4 bundles and bulk data, patients first. Interrupted, run it again: nothing is written twice. What is not
 /// taken is counted by type and reason.
 #[derive(Args)]
-#[command(after_help = "Example:\n  wardbook import exports/ --source st-mary\n\nThe ledger must not be in use: stop the server first.")]
+#[command(
+    after_help = "Example:\n  wardbook import exports/ --source st-mary\n\nThe ledger must not be in use: stop the server first."
+)]
 pub struct Import {
     /// Files (.json, .ndjson) and directories of them
     #[arg(required = true)]
@@ -30,8 +32,11 @@ pub struct Import {
 
 impl Import {
     pub fn run(self, common: &Common, output: &Output) -> Ended {
-        let options =
-            ImportOptions { source: self.source, confirm_distinct: self.confirm_distinct, jurisdiction: self.jurisdiction };
+        let options = ImportOptions {
+            source: self.source,
+            confirm_distinct: self.confirm_distinct,
+            jurisdiction: self.jurisdiction,
+        };
         let report = place::with(common, output, async |app| {
             let operator = place::operator(app, Role::Registrar)?;
             Ok(import::run(app, &operator, &self.paths, &options, output).await?)

@@ -83,8 +83,16 @@ fn prove(reader: &LogReader, dir: &Path, position: Position) -> Result<TlogProof
                 return Ok(TlogProof { extra: Some(entry.leaf().to_vec()), index: position.get(), hashes, checkpoint });
             }
             _ if tries < 3 => tries += 1,
-            Ok(_) => return Err("the tiles do not belong to the checkpoint: open the ledger once, that makes them anew".into()),
-            Err(error) => return Err(format!("the tiles cannot be read: {error}; open the ledger once, that makes them anew").into()),
+            Ok(_) => {
+                return Err(
+                    "the tiles do not belong to the checkpoint: open the ledger once, that makes them anew".into()
+                );
+            }
+            Err(error) => {
+                return Err(
+                    format!("the tiles cannot be read: {error}; open the ledger once, that makes them anew").into()
+                );
+            }
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

@@ -43,16 +43,30 @@ impl Rebuild {
             allow(app, &operator, Action::ManageProjections, Target::Tenant).await?;
             for view in views {
                 let began = Instant::now();
-                let swapped = tokio::task::block_in_place(|| wardbook::rebuild::run(app.ledger(), app.views(), view, self.afresh, output))?;
+                let swapped = tokio::task::block_in_place(|| {
+                    wardbook::rebuild::run(app.ledger(), app.views(), view, self.afresh, output)
+                })?;
                 let seconds = began.elapsed().as_secs_f64();
-                let fact = ProjectionRebuilt { view: view.name().into(), log_size: swapped.standing.position, root: swapped.standing.root.to_string() };
+                let fact = ProjectionRebuilt {
+                    view: view.name().into(),
+                    log_size: swapped.standing.position,
+                    root: swapped.standing.root.to_string(),
+                };
                 let id = EventId::new(app.new_id()?);
-                app.tell(id, GovernanceEvent::from(fact).into(), &operator.meta(Outcome::Success), &operator.client, &[]).await?;
+                app.tell(
+                    id,
+                    GovernanceEvent::from(fact).into(),
+                    &operator.meta(Outcome::Success),
+                    &operator.client,
+                    &[],
+                )
+                .await?;
                 output.finish();
                 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
                 let rate = swapped.standing.position as f64 / seconds.max(1e-9);
                 if output.is_json() {
-                    output.json(&json!({"view": view.name(), "events": swapped.standing.position, "seconds": seconds,
+                    output
+                        .json(&json!({"view": view.name(), "events": swapped.standing.position, "seconds": seconds,
                         "root": swapped.standing.root.to_string(), "compared": swapped.compared}))?;
                 }
                 let compared = if swapped.compared { "as before" } else { "there was none" };
@@ -84,7 +98,11 @@ fn through(session: &Session, views: &[ViewName], output: &Output) -> Ended {
         session.post(&format!("/v1/projections/{}/rebuild", view.name()), &json!({}))?;
         let end = watch(session, *view, output)?;
         output.finish();
-        output.line(&if output.is_json() { end.to_string() } else { format!("{}: {}", view.name(), sentence(&end)) })?;
+        output.line(&if output.is_json() {
+            end.to_string()
+        } else {
+            format!("{}: {}", view.name(), sentence(&end))
+        })?;
     }
     Ok(Answer::Yes)
 }
@@ -93,14 +111,17 @@ fn watch(session: &Session, view: ViewName, output: &Output) -> Result<Value, Fa
     use wardbook_ledger::Progress as _;
     loop {
         let all = session.get("/v1/projections")?;
-        let of_view = all.get("views").and_then(Value::as_array).into_iter().flatten().find(|one| one["name"] == view.name());
+        let of_view =
+            all.get("views").and_then(Value::as_array).into_iter().flatten().find(|one| one["name"] == view.name());
         let rebuild = of_view.and_then(|one| one.get("rebuild")).cloned().unwrap_or_default();
         match rebuild.get("state").and_then(Value::as_str) {
             Some("running") => {
                 let number = |name| rebuild.get(name).and_then(Value::as_u64).unwrap_or_default();
                 output.advance(view.name(), number("position"), number("target"));
             }
-            Some("failed") => return Err(format!("the server could not rebuild {}: {}", view.name(), sentence(&rebuild)).into()),
+            Some("failed") => {
+                return Err(format!("the server could not rebuild {}: {}", view.name(), sentence(&rebuild)).into());
+            }
             _ => return Ok(rebuild),
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -109,5 +130,7 @@ fn watch(session: &Session, view: ViewName, output: &Output) -> Result<Value, Fa
 
 fn sentence(rebuild: &Value) -> String {
     let text = |name| rebuild.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    text("reason").or_else(|| text("root").map(|root| format!("rebuilt, root {root}"))).unwrap_or_else(|| "rebuilt".into())
+    text("reason")
+        .or_else(|| text("root").map(|root| format!("rebuilt, root {root}")))
+        .unwrap_or_else(|| "rebuilt".into())
 }

@@ -78,7 +78,11 @@ impl Session {
     }
 
     /// A streamed answer, line by line.
-    pub fn post_lines(&self, path: &str, body: &Value) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, Failure> {
+    pub fn post_lines(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, Failure> {
         let request = self.agent.post(format!("{}{path}", self.server)).header("Authorization", self.bearer());
         let mut answer = request.send_json(body)?;
         if !answer.status().is_success() {

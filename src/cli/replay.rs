@@ -19,8 +19,10 @@ use wardbook::trail::{self, TrailEntry};
 /// sealed. With --server the server reads, and that is an event. --at opens a chart as it stood: that takes --as USER, the
 /// user's permission to see it today, and is an event before anything is shown.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  wardbook replay --actor ID --type access --since 2026-03-01T00:00:00Z --format csv\n  \
-    wardbook replay --patient ID --at 2026-03-04T12:00:00Z --as dr.lee --password-stdin < password")]
+#[command(
+    after_help = "Examples:\n  wardbook replay --actor ID --type access --since 2026-03-01T00:00:00Z --format csv\n  \
+    wardbook replay --patient ID --at 2026-03-04T12:00:00Z --as dr.lee --password-stdin < password"
+)]
 pub struct Replay {
     /// Events about this patient
     #[arg(long)]
@@ -79,7 +81,9 @@ fn outcome(text: &str) -> Result<Outcome, String> {
 impl Replay {
     pub fn run(self, common: &Common, output: &Output) -> Ended {
         match (self.at, self.patient, &self.remote.server) {
-            (Some(_), _, Some(_)) => Err("--at reads the ledger's own files: stop the server, and leave --server out".into()),
+            (Some(_), _, Some(_)) => {
+                Err("--at reads the ledger's own files: stop the server, and leave --server out".into())
+            }
             (Some(at), Some(patient), None) => self.past_chart(at, patient, common, output),
             (_, _, Some(server)) => self.through(server, output),
             (_, _, None) => self.trail(common, output),
@@ -113,7 +117,8 @@ impl Replay {
     }
 
     fn matches(&self, trail: &TrailEntry) -> bool {
-        let of_type = |kind: &String| trail.kind == kind || trail.kind.split_once('.').is_some_and(|(area, _)| area == kind);
+        let of_type =
+            |kind: &String| trail.kind == kind || trail.kind.split_once('.').is_some_and(|(area, _)| area == kind);
         self.patient.is_none_or(|patient| trail.patients.contains(&patient))
             && self.actor.is_none_or(|actor| trail.actor == Some(actor))
             && self.correlation.is_none_or(|correlation| trail.correlation == correlation)
@@ -124,11 +129,14 @@ impl Replay {
     /// The trail from a server, which records that it was read.
     fn through(&self, server: &str, output: &Output) -> Ended {
         if self.from.is_some() || self.to.is_some() {
-            return Err("--from and --to read the journal itself: leave --server out, or use --since and --until".into());
+            return Err(
+                "--from and --to read the journal itself: leave --server out, or use --since and --until".into()
+            );
         }
         let session = self.remote.log_in(server)?;
         let mut body = serde_json::Map::new();
-        let mut put = |name: &str, value: Option<serde_json::Value>| value.map(|value| body.insert(name.to_owned(), value));
+        let mut put =
+            |name: &str, value: Option<serde_json::Value>| value.map(|value| body.insert(name.to_owned(), value));
         put("patient", self.patient.map(|v| json!(v)));
         put("actor", self.actor.map(|v| json!(v)));
         put("session", self.session.map(|v| json!(v)));
@@ -176,8 +184,19 @@ struct Lines {
     count: u64,
 }
 
-const COLUMNS: [&str; 11] =
-    ["position", "recorded_at", "type", "outcome", "actor_kind", "actor", "role", "purpose", "patients", "session", "correlation"];
+const COLUMNS: [&str; 11] = [
+    "position",
+    "recorded_at",
+    "type",
+    "outcome",
+    "actor_kind",
+    "actor",
+    "role",
+    "purpose",
+    "patients",
+    "session",
+    "correlation",
+];
 
 impl Lines {
     fn new(format: Format) -> Self {
@@ -218,7 +237,10 @@ impl Lines {
         // Fixed widths, so that a long replay can be printed as it is read.
         let [position, at, kind, outcome, actor_kind, actor, role, purpose, patients, ..] = cells;
         let who = if actor.is_empty() { actor_kind } else { actor };
-        writeln!(io::stdout().lock(), "{position:>8}  {at:<27}  {kind:<28}  {outcome:<7}  {who:<36}  {role:<18}  {purpose:<9}  {patients}")?;
+        writeln!(
+            io::stdout().lock(),
+            "{position:>8}  {at:<27}  {kind:<28}  {outcome:<7}  {who:<36}  {role:<18}  {purpose:<9}  {patients}"
+        )?;
         Ok(())
     }
 

@@ -23,7 +23,9 @@ pub struct User {
 #[derive(Subcommand)]
 enum UserCommand {
     /// Create a user
-    #[command(after_help = "Example:\n  wardbook user create --username dr.lee --role physician --password-stdin < password")]
+    #[command(
+        after_help = "Example:\n  wardbook user create --username dr.lee --role physician --password-stdin < password"
+    )]
     Create(Create),
     /// List users
     List,
@@ -144,7 +146,11 @@ async fn create(app: &App, operator: &Asker, command: Create, output: &Output) -
         password: Some(password),
     };
     let done = app.commands().create_user(&permit, &origin, create).await?;
-    if output.is_json() { output.json(&json!({"user": done.value}))? } else { output.line(&done.value.to_string())? }
+    if output.is_json() {
+        output.json(&json!({"user": done.value}))?
+    } else {
+        output.line(&done.value.to_string())?
+    }
     Ok(Answer::Yes)
 }
 
@@ -158,7 +164,9 @@ fn list(app: &App, output: &Output) -> Ended {
         for user in page {
             let roles: Vec<_> = user.roles.iter().map(|role| role.name()).collect();
             if output.is_json() {
-                output.json(&json!({"user": user.user, "username": user.username, "roles": roles, "active": user.active}))?;
+                output.json(
+                    &json!({"user": user.user, "username": user.username, "roles": roles, "active": user.active}),
+                )?;
             } else {
                 let state = if user.active { "active" } else { "disabled" };
                 rows.push(vec![user.user.to_string(), user.username, roles.join(","), state.to_owned()]);

@@ -18,9 +18,11 @@ use super::{Answer, Common, Ended, Failure, place};
 /// Checks every entry again from its bytes: codec, chain, streams, subjects, signatures, tree and checkpoints. Needs
 /// public keys only and works beside a running server. Exit code 1 means: it does not verify.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  wardbook verify                                   the whole log\n  wardbook verify --from 1000 --to 2000\n  \
+#[command(
+    after_help = "Examples:\n  wardbook verify                                   the whole log\n  wardbook verify --from 1000 --to 2000\n  \
     wardbook verify --checkpoint kept-elsewhere.txt   the log still contains what was published then\n  \
-    wardbook verify --bundle my-accesses.json --keys keys.txt")]
+    wardbook verify --bundle my-accesses.json --keys keys.txt"
+)]
 pub struct Verify {
     /// First position
     #[arg(long, value_name = "POSITION")]
@@ -98,7 +100,12 @@ impl Verify {
                 output.line(&format!("the entry at position {at} is damaged, or the file was cut there: nothing from it to {size} can be trusted"))?;
             }
             let verdict = if report.is_ok() { "verified" } else { "does NOT verify" };
-            output.line(&format!("{} entries from {}, {} checkpoints: {verdict} ({seconds:.1} s)", report.count, from.get(), checkpoints.len()))?;
+            output.line(&format!(
+                "{} entries from {}, {} checkpoints: {verdict} ({seconds:.1} s)",
+                report.count,
+                from.get(),
+                checkpoints.len()
+            ))?;
         }
         Ok(if report.is_ok() { Answer::Yes } else { Answer::No })
     }
@@ -171,7 +178,12 @@ fn bundle(text: &str, keys: &KeyRing, output: &Output) -> Ended {
     }
     for event in &verified.events {
         let header = &event.header;
-        output.line(&format!("{:>8}  {}  {}", header.position.get(), instant(header.recorded_at.0), header.event_type.as_str()))?;
+        output.line(&format!(
+            "{:>8}  {}  {}",
+            header.position.get(),
+            instant(header.recorded_at.0),
+            header.event_type.as_str()
+        ))?;
     }
     output.line(&format!("{count} events about {}: complete up to the last one, verified", bundle.subject()))?;
     Ok(Answer::Yes)

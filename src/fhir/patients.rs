@@ -131,10 +131,20 @@ pub fn patient(json: &str) -> Result<PatientFields, String> {
         birth_date: birth_date.try_into().map_err(wrong)?,
         gender: fhir.gender.as_deref().and_then(gender),
         deceased: deceased(fhir.deceased_boolean, fhir.deceased_date_time.as_deref())?,
-        language: fhir.communication.first().and_then(|c| c.language.first_code()).map(Language::new).transpose().map_err(wrong)?,
+        language: fhir
+            .communication
+            .first()
+            .and_then(|c| c.language.first_code())
+            .map(Language::new)
+            .transpose()
+            .map_err(wrong)?,
         addresses: fhir.address.iter().map(address).collect::<Result<_, _>>()?,
-        phones: telecom(&fhir.telecom, "phone").map(|text| Phone::new(text).map_err(wrong)).collect::<Result<_, _>>()?,
-        emails: telecom(&fhir.telecom, "email").map(|text| Email::new(text).map_err(wrong)).collect::<Result<_, _>>()?,
+        phones: telecom(&fhir.telecom, "phone")
+            .map(|text| Phone::new(text).map_err(wrong))
+            .collect::<Result<_, _>>()?,
+        emails: telecom(&fhir.telecom, "email")
+            .map(|text| Email::new(text).map_err(wrong))
+            .collect::<Result<_, _>>()?,
         next_of_kin: fhir.contact.iter().filter_map(|c| next_of_kin(c).transpose()).collect::<Result<_, _>>()?,
         ssn: None,
         mrn: None,

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use wardbook_events::records::{Coded, Component, RecordBody, RecordKind, Sensitivity};
 use wardbook_events::values::Line;
 
-use super::types::{Coding, Concept, FhirQuantity, Labels, Period, Reference, line, long_text, optional_line, sensitivity, when};
+use super::types::{
+    Coding, Concept, FhirQuantity, Labels, Period, Reference, line, long_text, optional_line, sensitivity, when,
+};
 use super::{Mapped, parse};
 
 /// What nearly every clinical resource has.
@@ -67,7 +69,8 @@ impl Draft {
     fn new(common: &Common, code: &Concept) -> Result<Self, String> {
         let coded = code.read()?.ok_or("has no code and no text")?;
         let subject = common.subject.as_ref().and_then(|subject| subject.reference.clone());
-        let notes: Vec<&str> = common.note.iter().map(|note| note.text.as_str()).filter(|t| !t.trim().is_empty()).collect();
+        let notes: Vec<&str> =
+            common.note.iter().map(|note| note.text.as_str()).filter(|t| !t.trim().is_empty()).collect();
         Ok(Self {
             patient: subject.ok_or("has no patient")?,
             sensitivity: sensitivity(&common.meta.security, &[code]),
@@ -358,7 +361,8 @@ pub fn observation(json: &str) -> Result<Mapped, String> {
     draft.body.interpretation = fhir.interpretation.first().map(Concept::line).transpose()?.flatten();
     draft.body.reference_range = optional_line(fhir.reference_range.first().and_then(|range| range.text.as_deref()))?;
     for component in &fhir.component {
-        let said = component.value_codeable_concept.as_ref().and_then(Concept::words).or(component.value_string.as_deref());
+        let said =
+            component.value_codeable_concept.as_ref().and_then(Concept::words).or(component.value_string.as_deref());
         draft.body.components.push(Component {
             code: component.code.read()?.ok_or("has a component without code")?,
             quantity: component.value_quantity.as_ref().map(FhirQuantity::read).transpose()?.flatten(),
@@ -539,13 +543,15 @@ struct Appointment {
 
 pub fn appointment(json: &str) -> Result<Mapped, String> {
     let fhir: Appointment = parse(json)?;
-    let actors: Vec<&Reference> = fhir.participant.iter().filter_map(|participant| participant.individual.as_ref()).collect();
+    let actors: Vec<&Reference> =
+        fhir.participant.iter().filter_map(|participant| participant.individual.as_ref()).collect();
     let begins = |actor: &Reference, with: &str| actor.reference.as_deref().is_some_and(|r| r.starts_with(with));
     // In a bundle the names of resources do not tell their types; the patient stands first by custom.
     let prefix = if actors.iter().any(|actor| begins(actor, "Patient/")) { "Patient/" } else { "urn:uuid:" };
     let patient = actors.iter().find(|actor| begins(actor, prefix)).and_then(|actor| actor.reference.clone());
     let is_patient = |actor: &Reference| actor.reference == patient;
-    let code = fhir.appointment_type.as_ref().or_else(|| fhir.service_type.first()).or_else(|| fhir.reason_code.first());
+    let code =
+        fhir.appointment_type.as_ref().or_else(|| fhir.service_type.first()).or_else(|| fhir.reason_code.first());
     let common = Common {
         meta: fhir.meta,
         subject: patient.clone().map(|reference| Reference { reference: Some(reference), display: None }),

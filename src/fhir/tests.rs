@@ -33,7 +33,10 @@ fn a_patient_with_everything() {
     assert_eq!(fields.name.normalised(), "okafor ngozi ada");
     assert_eq!(fields.ssn.unwrap().digits(), "123456789");
     assert_eq!(fields.mrn.unwrap().as_str(), "A-1");
-    assert_eq!((fields.identifiers.len(), fields.phones.len(), fields.emails.len(), fields.next_of_kin.len()), (1, 1, 1, 1));
+    assert_eq!(
+        (fields.identifiers.len(), fields.phones.len(), fields.emails.len(), fields.next_of_kin.len()),
+        (1, 1, 1, 1)
+    );
     assert_eq!(fields.deceased.unwrap().date.unwrap().to_string(), "2020-01-02");
 }
 
@@ -58,7 +61,8 @@ fn blood_pressure_has_two_parts() {
         {"code":{"text":"Systolic"},"valueQuantity":{"value":131}},{"code":{"text":"Diastolic"},"valueQuantity":{"value":80.0}}]}"#,
     );
     assert_eq!(kind, RecordKind::VitalSign);
-    let values: Vec<_> = body.components.iter().map(|c| c.quantity.as_ref().unwrap().value.as_str().to_owned()).collect();
+    let values: Vec<_> =
+        body.components.iter().map(|c| c.quantity.as_ref().unwrap().value.as_str().to_owned()).collect();
     assert_eq!(values, ["131", "80.0"]);
 }
 

@@ -105,7 +105,8 @@ impl<'a> Run<'a> {
     fn collect_insurance(&mut self, paths: &[PathBuf]) -> Result<HashMap<String, Vec<Insurance>>, ImportError> {
         let mut all: HashMap<String, Vec<Insurance>> = HashMap::new();
         for document in documents(paths)? {
-            for resource in fhir::resources(&document?).into_iter().flatten().filter(|r| r.resource_type == "Coverage") {
+            for resource in fhir::resources(&document?).into_iter().flatten().filter(|r| r.resource_type == "Coverage")
+            {
                 match fhir::map(&resource) {
                     Ok(Mapped::Insurance { patient, insurance }) => match all.entry(patient) {
                         Entry::Occupied(mut known) => known.get_mut().push(*insurance),
@@ -168,10 +169,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn one_patient(
-        &mut self,
-        under_way: &mut JoinSet<Registered>,
-    ) -> Result<(), ImportError> {
+    async fn one_patient(&mut self, under_way: &mut JoinSet<Registered>) -> Result<(), ImportError> {
         let Some(Ok((names, covers, result))) = under_way.join_next().await else { return Ok(()) };
         if let Ok(done) = &result {
             self.patients.extend(names.into_iter().map(|name| (name, done.value)));
@@ -184,7 +182,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    async fn records(&mut self, paths: &[PathBuf], progress: &dyn Progress, total: source::Total) -> Result<(), ImportError> {
+    async fn records(
+        &mut self,
+        paths: &[PathBuf],
+        progress: &dyn Progress,
+        total: source::Total,
+    ) -> Result<(), ImportError> {
         let mut under_way = JoinSet::new();
         let mut done = total.patients;
         for document in documents(paths)? {
@@ -206,7 +209,9 @@ impl<'a> Run<'a> {
                 }
                 let (app, permit) = (self.app.clone(), self.permit.clone());
                 let kind = resource.resource_type;
-                under_way.spawn(async move { (kind, app.commands().add_record(&permit, &origin, command).await.map(drop_value)) });
+                under_way.spawn(async move {
+                    (kind, app.commands().add_record(&permit, &origin, command).await.map(drop_value))
+                });
             }
         }
         while !under_way.is_empty() {
@@ -232,7 +237,10 @@ impl<'a> Run<'a> {
         Ok(Some((self.origin(resource)?, AddRecord { patient, kind, sensitivity, body })))
     }
 
-    async fn one_record(&mut self, under_way: &mut JoinSet<(String, Result<Done<()>, CommandError>)>) -> Result<(), ImportError> {
+    async fn one_record(
+        &mut self,
+        under_way: &mut JoinSet<(String, Result<Done<()>, CommandError>)>,
+    ) -> Result<(), ImportError> {
         let Some(Ok((kind, result))) = under_way.join_next().await else { return Ok(()) };
         let end = end_of(result)?;
         self.count(&kind, &end);
@@ -250,7 +258,9 @@ impl<'a> Run<'a> {
     /// The origin of the command for a resource. Its key is a hash, so that names of the source do not enter the ledger.
     fn origin(&self, resource: &Resource<'_>) -> Result<Origin, ImportError> {
         let mut hasher = blake3::Hasher::new_derive_key("wardbook 2026 import key v1");
-        for part in [self.options.source.as_str(), &resource.resource_type, resource.key.as_deref().unwrap_or(resource.json)] {
+        for part in
+            [self.options.source.as_str(), &resource.resource_type, resource.key.as_deref().unwrap_or(resource.json)]
+        {
             hasher.update(&(part.len() as u64).to_be_bytes());
             hasher.update(part.as_bytes());
         }
@@ -271,7 +281,15 @@ impl<'a> Run<'a> {
         let counts = self.report.totals();
         let fact = ImportFinished { read: counts.read(), imported: counts.imported, skipped: self.report.reasons() };
         let id = wardbook_events::EventId::new(self.app.new_id()?);
-        self.app.tell(id, wardbook_events::governance::GovernanceEvent::from(fact).into(), &self.asker.meta(Outcome::Success), &self.asker.client, &[]).await?;
+        self.app
+            .tell(
+                id,
+                wardbook_events::governance::GovernanceEvent::from(fact).into(),
+                &self.asker.meta(Outcome::Success),
+                &self.asker.client,
+                &[],
+            )
+            .await?;
         Ok(self.report)
     }
 }
@@ -298,7 +316,20 @@ fn end_of<T>(result: Result<Done<T>, CommandError>) -> Result<End, ImportError> 
 }
 
 fn register(fields: PatientFields, insurance: Vec<Insurance>, options: &ImportOptions) -> RegisterPatient {
-    let PatientFields { name, birth_date, gender, deceased, language, addresses, phones, emails, next_of_kin, ssn, mrn, identifiers } = fields;
+    let PatientFields {
+        name,
+        birth_date,
+        gender,
+        deceased,
+        language,
+        addresses,
+        phones,
+        emails,
+        next_of_kin,
+        ssn,
+        mrn,
+        identifiers,
+    } = fields;
     RegisterPatient {
         birth_date: Some(birth_date),
         gender,
@@ -316,4 +347,3 @@ fn register(fields: PatientFields, insurance: Vec<Insurance>, options: &ImportOp
         ..RegisterPatient::new(name, &options.jurisdiction)
     }
 }
-

@@ -60,7 +60,11 @@ pub fn documents(paths: &[PathBuf]) -> Result<impl Iterator<Item = Result<String
 fn collect(path: &Path, named: bool, files: &mut Vec<PathBuf>) -> Result<(), SourceError> {
     let fail = |source| SourceError { path: path.to_owned(), source };
     if fs::metadata(path).map_err(fail)?.is_dir() {
-        let mut inside = fs::read_dir(path).map_err(fail)?.map(|e| e.map(|e| e.path())).collect::<Result<Vec<_>, _>>().map_err(fail)?;
+        let mut inside = fs::read_dir(path)
+            .map_err(fail)?
+            .map(|e| e.map(|e| e.path()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(fail)?;
         inside.sort();
         return inside.iter().try_for_each(|path| collect(path, false, files));
     }
