@@ -9,16 +9,15 @@ mod types;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use wardbook_commands::patients::RegisterPatient;
 use wardbook_events::records::{RecordBody, RecordKind, Sensitivity};
 use wardbook_events::values::Insurance;
-
-pub use patients::PatientFields;
 
 /// A resource that became something of ours.
 #[derive(Debug)]
 pub enum Mapped {
-    /// A person to register.
-    Patient(Box<PatientFields>),
+    /// A person to register, under the law of `US` until the importer says otherwise.
+    Patient(Box<RegisterPatient>),
     /// Insurance cover of a person.
     Insurance {
         /// The patient as the source names it.

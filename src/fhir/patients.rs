@@ -2,31 +2,13 @@
 
 use jiff::civil::Date;
 use serde::Deserialize;
+use wardbook_commands::patients::RegisterPatient;
 use wardbook_events::values::{
-    Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NamePart, NextOfKin, PersonName,
-    Phone, Ssn,
+    Address, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NamePart, NextOfKin, PersonName, Phone, Ssn,
 };
 
 use super::types::{Concept, Period, Reference, line, optional_line};
 use super::{Mapped, parse};
-
-/// What a FHIR Patient says of a person, in our own values.
-#[derive(Debug)]
-#[allow(missing_docs, reason = "named as the fields of the vocabulary")]
-pub struct PatientFields {
-    pub name: PersonName,
-    pub birth_date: BirthDate,
-    pub gender: Option<Gender>,
-    pub deceased: Option<Deceased>,
-    pub language: Option<Language>,
-    pub addresses: Vec<Address>,
-    pub phones: Vec<Phone>,
-    pub emails: Vec<Email>,
-    pub next_of_kin: Vec<NextOfKin>,
-    pub ssn: Option<Ssn>,
-    pub mrn: Option<Mrn>,
-    pub identifiers: Vec<Identifier>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -122,13 +104,13 @@ fn full_name(name: &FhirName) -> Option<String> {
     name.text.clone().or_else(|| (!parts.is_empty()).then(|| parts.join(" ")))
 }
 
-pub fn patient(json: &str) -> Result<PatientFields, String> {
+/// A registration; law and doubts about duplicates are for the importer to say.
+pub fn patient(json: &str) -> Result<RegisterPatient, String> {
     let fhir: FhirPatient = parse(json)?;
     let birth_date = fhir.birth_date.ok_or("has no birth date")?;
     let birth_date: Date = birth_date.parse().map_err(|_| "has a birth date without month or day")?;
-    let mut fields = PatientFields {
-        name: name(&fhir.name)?,
-        birth_date: birth_date.try_into().map_err(wrong)?,
+    let mut fields = RegisterPatient {
+        birth_date: Some(birth_date.try_into().map_err(wrong)?),
         gender: fhir.gender.as_deref().and_then(gender),
         deceased: deceased(fhir.deceased_boolean, fhir.deceased_date_time.as_deref())?,
         language: fhir
@@ -146,9 +128,7 @@ pub fn patient(json: &str) -> Result<PatientFields, String> {
             .map(|text| Email::new(text).map_err(wrong))
             .collect::<Result<_, _>>()?,
         next_of_kin: fhir.contact.iter().filter_map(|c| next_of_kin(c).transpose()).collect::<Result<_, _>>()?,
-        ssn: None,
-        mrn: None,
-        identifiers: Vec::new(),
+        ..RegisterPatient::new(name(&fhir.name)?, "US")
     };
     for identifier in &fhir.identifier {
         identify(&mut fields, identifier)?;
@@ -197,7 +177,7 @@ fn next_of_kin(contact: &Contact) -> Result<Option<NextOfKin>, String> {
 }
 
 /// Sorts a FHIR identifier into SSN, MRN or another.
-fn identify(fields: &mut PatientFields, identifier: &FhirIdentifier) -> Result<(), String> {
+fn identify(fields: &mut RegisterPatient, identifier: &FhirIdentifier) -> Result<(), String> {
     let Some(value) = identifier.value.as_deref() else { return Ok(()) };
     let kind = identifier.kind.as_ref().and_then(Concept::first_code);
     let system = identifier.system.as_deref().unwrap_or("unspecified");

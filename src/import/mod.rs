@@ -24,7 +24,7 @@ use wardbook_policy::{Action, Permit, Target};
 use crate::app::App;
 use crate::asker::Asker;
 use crate::disclosure::{Refusal, allow};
-use crate::fhir::{self, Mapped, PatientFields, Resource};
+use crate::fhir::{self, Mapped, Resource};
 
 pub use report::{Counts, Report};
 pub use source::{SourceError, documents};
@@ -315,35 +315,9 @@ fn end_of<T>(result: Result<Done<T>, CommandError>) -> Result<End, ImportError> 
     }
 }
 
-fn register(fields: PatientFields, insurance: Vec<Insurance>, options: &ImportOptions) -> RegisterPatient {
-    let PatientFields {
-        name,
-        birth_date,
-        gender,
-        deceased,
-        language,
-        addresses,
-        phones,
-        emails,
-        next_of_kin,
-        ssn,
-        mrn,
-        identifiers,
-    } = fields;
-    RegisterPatient {
-        birth_date: Some(birth_date),
-        gender,
-        deceased,
-        language,
-        addresses,
-        phones,
-        emails,
-        next_of_kin,
-        ssn,
-        mrn,
-        identifiers,
-        insurance,
-        confirm_distinct: options.confirm_distinct,
-        ..RegisterPatient::new(name, &options.jurisdiction)
-    }
+fn register(mut command: RegisterPatient, insurance: Vec<Insurance>, options: &ImportOptions) -> RegisterPatient {
+    command.insurance = insurance;
+    command.confirm_distinct = options.confirm_distinct;
+    command.jurisdiction.clone_from(&options.jurisdiction);
+    command
 }
