@@ -110,7 +110,14 @@ impl App {
         let keys = Keys::open_store(KeysConfig::new(data.keys().join("keys.sqlite"), root))?;
         let ledger = Ledger::open(ledger_config(&config, &data, &clock, options), progress)?;
         let views = Arc::new(Views::open(&ViewsConfig::new(data.views()))?);
-        let follower = Follower::start(ledger.clone(), Arc::clone(&views), &config.views, chance.clone(), clock.clone(), progress)?;
+        let follower = Follower::start(
+            ledger.clone(),
+            Arc::clone(&views),
+            &config.views,
+            chance.clone(),
+            clock.clone(),
+            progress,
+        )?;
         let tokens = Tokens::open(&data.tokens(), config.tokens.clone(), clock.now())?;
         let passwords = Passwords::new(&config.passwords, chance.clone())?;
         let commands = Commands::new(ledger.clone(), keys.clone());
@@ -274,7 +281,13 @@ impl std::fmt::Debug for App {
 ///
 /// # Errors
 /// If it cannot be encoded, which our types cannot cause.
-pub fn draft(id: EventId, event: &Event, meta: &Meta, client: &Client, besides: &[PatientId]) -> Result<Draft, Refusal> {
+pub fn draft(
+    id: EventId,
+    event: &Event,
+    meta: &Meta,
+    client: &Client,
+    besides: &[PatientId],
+) -> Result<Draft, Refusal> {
     let encoded = Encoded::new(event, meta, client).map_err(|_| Refusal::Encode)?;
     let route = wardbook_commands::route(event, meta.tenant);
     let mut subjects: Vec<_> =

@@ -114,7 +114,10 @@ mod tests {
     fn the_role_fits_the_purpose() {
         let both = BTreeSet::from([Role::Patient, Role::Physician]);
         assert_eq!(role_and_purpose(&both, None), Some((Role::Physician, Purpose::Treatment)));
-        assert_eq!(role_and_purpose(&both, Some(Purpose::PatientRequest)), Some((Role::Patient, Purpose::PatientRequest)));
+        assert_eq!(
+            role_and_purpose(&both, Some(Purpose::PatientRequest)),
+            Some((Role::Patient, Purpose::PatientRequest))
+        );
         assert_eq!(role_and_purpose(&both, Some(Purpose::Research)), Some((Role::Physician, Purpose::Research)));
         assert_eq!(role_and_purpose(&BTreeSet::new(), Some(Purpose::Research)), None);
         assert_eq!(ORDER.into_iter().collect::<BTreeSet<_>>(), Role::ALL.into_iter().collect());

@@ -71,7 +71,8 @@ impl TrailAsked {
         let types = match &self.kind {
             None => Vec::new(),
             Some(area) if area.ends_with('.') => {
-                let of_area: Vec<_> = Event::types().into_iter().map(|(name, _)| name).filter(|name| name.starts_with(area)).collect();
+                let of_area: Vec<_> =
+                    Event::types().into_iter().map(|(name, _)| name).filter(|name| name.starts_with(area)).collect();
                 // An unknown area matches nothing, not everything.
                 if of_area.is_empty() { vec![area.clone()] } else { of_area.into_iter().map(str::to_owned).collect() }
             }
@@ -137,7 +138,12 @@ pub(crate) async fn may_read(
 ///
 /// # Errors
 /// If the view or the ledger cannot be read.
-pub async fn page(app: &App, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<(Vec<TrailEntry>, Option<u64>), Problem> {
+pub async fn page(
+    app: &App,
+    filter: &AuditFilter,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<TrailEntry>, Option<u64>), Problem> {
     let (app, filter) = (app.clone(), filter.clone());
     actix_web::web::block(move || page_blocking(&app, &filter, before, limit)).await?
 }
@@ -224,7 +230,8 @@ pub async fn tell_access_list<'a>(
     limit: usize,
 ) -> Result<(Case<'a>, Receipt), Refusal> {
     let case = Case::to_read(app, asker, patient)?;
-    let overseer = app.policies().act(asker.principal(), Action::ReadAudit, Target::Audit(Some(case.facts())), &case.ask);
+    let overseer =
+        app.policies().act(asker.principal(), Action::ReadAudit, Target::Audit(Some(case.facts())), &case.ask);
     let others: Vec<_> = case.family().iter().copied().filter(|one| *one != case.id()).collect();
     let receipt = match overseer {
         Ok(permit) if case.is_known() => {
@@ -242,7 +249,12 @@ pub async fn tell_access_list<'a>(
     Ok((case, receipt))
 }
 
-fn looks(app: &App, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<(Vec<Look>, Option<u64>), Problem> {
+fn looks(
+    app: &App,
+    filter: &AuditFilter,
+    before: Option<u64>,
+    limit: usize,
+) -> Result<(Vec<Look>, Option<u64>), Problem> {
     let found = app.views().audit.find(filter, before, limit)?;
     let mut names = std::collections::HashMap::new();
     let mut looks = Vec::with_capacity(found.items.len());

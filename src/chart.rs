@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 use wardbook_events::access::{ChartOpened, PatientsSearched, RecordsOpened};
 use wardbook_events::records::{Addendum, RecordBody, RecordKind, Sensitivity};
 use wardbook_events::values::{
-    Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone, Ssn,
+    Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone,
+    Ssn,
 };
 use wardbook_events::{Field, Group, GroupSet, Outcome, PatientId, RecordId, Sealed, TokenKind, UserId};
 use wardbook_keys::{AnyOf, SearchTerms};
@@ -155,7 +156,12 @@ pub struct Found {
 ///
 /// # Errors
 /// [`Refusal::Hidden`] if there is no such patient for this caller.
-pub async fn read_chart(app: &App, asker: &Asker, patient: PatientId, stages: &Stages) -> Result<(Chart, Receipt), Refusal> {
+pub async fn read_chart(
+    app: &App,
+    asker: &Asker,
+    patient: PatientId,
+    stages: &Stages,
+) -> Result<(Chart, Receipt), Refusal> {
     let case = Case::to_read(app, asker, patient)?;
     let permit = case.read(GroupSet::all(), Action::ReadChart).await?;
     stages.end("policy");

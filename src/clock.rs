@@ -34,7 +34,9 @@ impl Clock {
         match &self.0 {
             #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
             Hands::System => Timestamp::now(),
-            Hands::Set(micros) => Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH),
+            Hands::Set(micros) => {
+                Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH)
+            }
         }
     }
     /// Moves a set clock on; the machine's own cannot be moved.
@@ -63,7 +65,10 @@ pub struct Chance(Source);
 enum Source {
     System,
     /// A keyed hash of a counter: the same seed gives the same bytes in the same order.
-    Seeded { key: [u8; 32], drawn: Arc<AtomicU64> },
+    Seeded {
+        key: [u8; 32],
+        drawn: Arc<AtomicU64>,
+    },
 }
 
 /// The operating system gave no random bytes.

@@ -210,7 +210,8 @@ impl Config {
     /// # Errors
     /// If it cannot be read, has unknown names, or values that make no sense.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let config: Self =
             toml::from_str(&text).map_err(|e| ConfigError::Parse { path: path.to_owned(), message: e.to_string() })?;
         config.check()?;
@@ -224,10 +225,18 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         let rules = [
             (self.tokens.lifetime_s >= 1, "tokens.lifetime_s", "must be at least 1"),
-            (self.tokens.lifetime_s <= 3_600, "tokens.lifetime_s", "must be at most 3600: access tokens are short-lived"),
+            (
+                self.tokens.lifetime_s <= 3_600,
+                "tokens.lifetime_s",
+                "must be at most 3600: access tokens are short-lived",
+            ),
             (self.passwords.concurrent_max >= 1, "passwords.concurrent_max", "must be at least 1"),
             (self.limits.page_default >= 1, "limits.page_default", "must be at least 1"),
-            (self.limits.page_max >= self.limits.page_default, "limits.page_max", "must be at least limits.page_default"),
+            (
+                self.limits.page_max >= self.limits.page_default,
+                "limits.page_max",
+                "must be at least limits.page_default",
+            ),
             (self.limits.search_max >= 1, "limits.search_max", "must be at least 1"),
             (self.views.batch_events_max >= 1, "views.batch_events_max", "must be at least 1"),
             (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),

@@ -188,7 +188,12 @@ impl<'a> Case<'a> {
     ///
     /// # Errors
     /// If it could not be made durable.
-    pub async fn tell(&self, fact: impl Into<Event>, outcome: Outcome, besides: &[PatientId]) -> Result<Receipt, Refusal> {
+    pub async fn tell(
+        &self,
+        fact: impl Into<Event>,
+        outcome: Outcome,
+        besides: &[PatientId],
+    ) -> Result<Receipt, Refusal> {
         self.app.tell(self.ask.event, fact.into(), &self.asker.meta(outcome), &self.asker.client, besides).await
     }
 }
@@ -238,7 +243,11 @@ impl<'a> Opening<'a> {
     ///
     /// # Errors
     /// If it is damaged.
-    pub fn optional<T: serde::de::DeserializeOwned>(&self, permit: &Permit, sealed: Option<Sealed<T>>) -> Result<Option<T>, Refusal> {
+    pub fn optional<T: serde::de::DeserializeOwned>(
+        &self,
+        permit: &Permit,
+        sealed: Option<Sealed<T>>,
+    ) -> Result<Option<T>, Refusal> {
         sealed.filter(|sealed| permit.covers(sealed)).map(|sealed| self.open(permit, &sealed)).transpose()
     }
     /// Gives the receipt back, for the answer's headers.

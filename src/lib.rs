@@ -1,8 +1,5 @@
 //! Wardbook, the application: HTTP API, configuration, and what ties the ledger, the keys, policy and the views together.
-#![cfg_attr(
-    test,
-    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod api;
 pub mod app;

@@ -58,7 +58,8 @@ impl Passwords {
     /// # Errors
     /// If the settings are not valid parameters.
     pub fn new(config: &config::Passwords, chance: Chance) -> Result<Self, PasswordError> {
-        let params = Params::new(config.memory_kib, config.passes, config.lanes, Some(32)).map_err(PasswordError::Parameters)?;
+        let params =
+            Params::new(config.memory_kib, config.passes, config.lanes, Some(32)).map_err(PasswordError::Parameters)?;
         let nobody = hash(&params, b"nobody has this password", &chance.bytes::<16>()?)?;
         Ok(Self(Arc::new(Inner {
             params,
@@ -159,7 +160,13 @@ mod tests {
     use super::*;
 
     fn quick(concurrent: usize, waiting: usize) -> Passwords {
-        let config = config::Passwords { memory_kib: 64, passes: 1, concurrent_max: concurrent, waiting_max: waiting, ..Default::default() };
+        let config = config::Passwords {
+            memory_kib: 64,
+            passes: 1,
+            concurrent_max: concurrent,
+            waiting_max: waiting,
+            ..Default::default()
+        };
         Passwords::new(&config, Chance::system()).unwrap()
     }
 

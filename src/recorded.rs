@@ -30,7 +30,8 @@ pub fn decode(entry: &Entry) -> Result<Option<Recorded>, EntryError> {
         return Ok(None);
     }
     let position = entry.position().get();
-    let subjects = entry.links().iter().map(|link| (PatientId::from_bytes(*link.subject.as_bytes()), link.count)).collect();
+    let subjects =
+        entry.links().iter().map(|link| (PatientId::from_bytes(*link.subject.as_bytes()), link.count)).collect();
     let stored = Stored {
         kind: entry.event_type().as_str(),
         version: entry.schema_version(),

@@ -23,8 +23,13 @@ impl Stages {
     /// In the form of `Server-Timing`, milliseconds.
     #[must_use]
     pub fn header(&self) -> String {
-        let parts: Vec<_> =
-            self.0.borrow().1.iter().map(|(name, took)| format!("{name};dur={:.3}", took.as_secs_f64() * 1e3)).collect();
+        let parts: Vec<_> = self
+            .0
+            .borrow()
+            .1
+            .iter()
+            .map(|(name, took)| format!("{name};dur={:.3}", took.as_secs_f64() * 1e3))
+            .collect();
         parts.join(", ")
     }
 }

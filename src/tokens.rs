@@ -134,8 +134,12 @@ impl Tokens {
         let der: Pkcs8V1Der = pair.as_der().map_err(|_| TokenKeyError::Generate)?;
         let text = zeroize::Zeroizing::new(pem(der.as_ref()));
         let path = self.0.dir.join(format!("{:016}.pem", now.as_microsecond()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(|e| io(&path, e))?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|e| io(&path, e))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| io(&path, e))?;
         self.0.keys.write().push(load(&path)?);
         Ok(())
@@ -145,7 +149,13 @@ impl Tokens {
     ///
     /// # Errors
     /// If signing fails.
-    pub fn issue(&self, user: UserId, session: SessionId, tenant: TenantId, now: Timestamp) -> Result<String, TokenError> {
+    pub fn issue(
+        &self,
+        user: UserId,
+        session: SessionId,
+        tenant: TenantId,
+        now: Timestamp,
+    ) -> Result<String, TokenError> {
         let key = self.0.keys.read().last().cloned().ok_or(TokenError::Sign)?;
         let config = &self.0.config;
         let claims = Claims {
@@ -157,7 +167,8 @@ impl Tokens {
             iat: now.as_second(),
             exp: now.as_second().saturating_add(i64::from(config.lifetime_s)),
         };
-        let header = Header { kid: Some(key.kid.clone()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::RS256) };
+        let header =
+            Header { kid: Some(key.kid.clone()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::RS256) };
         jsonwebtoken::encode(&header, &claims, &key.encoding).map_err(|_| TokenError::Sign)
     }
 
@@ -188,7 +199,8 @@ impl Tokens {
         validation.set_audience(&[&self.0.config.audience]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.validate_exp = false; // checked by our own clock, every time, also for remembered tokens
-        let data = jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| TokenError::Invalid)?;
+        let data =
+            jsonwebtoken::decode::<Claims>(token, &key.decoding, &validation).map_err(|_| TokenError::Invalid)?;
         let claims = Arc::new(data.claims);
         let mut verified = self.0.verified.write();
         if verified.len() >= self.0.config.cache_tokens_max {
@@ -271,7 +283,10 @@ mod tests {
         assert_eq!(tokens.jwks().keys.len(), 2);
         let again = open();
         assert_eq!(again.verify(&token, at("2026-01-01T00:14:59Z")).unwrap(), claims);
-        assert_ne!(jsonwebtoken::decode_header(issue(&again)).unwrap().kid, jsonwebtoken::decode_header(&token).unwrap().kid);
+        assert_ne!(
+            jsonwebtoken::decode_header(issue(&again)).unwrap().kid,
+            jsonwebtoken::decode_header(&token).unwrap().kid
+        );
         for file in std::fs::read_dir(dir.path()).unwrap() {
             assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }

@@ -104,7 +104,9 @@ fn unsealed(body: Value) -> Value {
             .filter(|(name, _)| !SEALED.contains(&name.as_str()) && name != "token")
             .map(|(name, value)| {
                 let value = match (name.as_str(), value) {
-                    ("fields", Value::Object(fields)) => fields.into_iter().map(|(field, _)| Value::String(field)).collect(),
+                    ("fields", Value::Object(fields)) => {
+                        fields.into_iter().map(|(field, _)| Value::String(field)).collect()
+                    }
                     (_, value) => unsealed(value),
                 };
                 (name, value)

@@ -126,7 +126,11 @@ pub async fn list_events(caller: Caller, query: web::Query<TrailQuery>) -> Resul
     (status = 404, description = "no such patient, or not for you", body = ProblemBody),
 ))]
 #[get("/v1/patients/{patient}/access-list")]
-pub async fn list_accesses(caller: Caller, patient: web::Path<PatientId>, query: web::Query<PageQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list_accesses(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
     let limit = limit(caller.app.config(), query.limit)?;
     let (events, next, receipt) = audit::access_list(&caller.app, &caller.asker, *patient, query.cursor, limit).await?;
     answer::receipted(StatusCode::OK, &AccessListAnswer { events, next }, &receipt)
@@ -156,7 +160,8 @@ pub async fn prove_accesses(caller: Caller, patient: web::Path<PatientId>) -> Re
         }
         Ok::<_, Problem>(lines)
     });
-    let mut answer = HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/x-ndjson")).body(bundles.await??);
+    let mut answer =
+        HttpResponse::Ok().insert_header((header::CONTENT_TYPE, "application/x-ndjson")).body(bundles.await??);
     answer::add_receipt(answer.headers_mut(), &receipt);
     Ok(answer)
 }
@@ -165,7 +170,9 @@ impl TrailAsked {
     /// Refuses a range of time that ends before it begins.
     pub(crate) fn check(&self) -> Result<(), Problem> {
         match (self.since, self.until) {
-            (Some(since), Some(until)) if since > until => Err(Problem::new(Kind::Invalid, "since must not be after until")),
+            (Some(since), Some(until)) if since > until => {
+                Err(Problem::new(Kind::Invalid, "since must not be after until"))
+            }
             _ => Ok(()),
         }
     }

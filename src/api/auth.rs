@@ -78,13 +78,18 @@ pub async fn login(anyone: Anyone, body: web::Json<LoginBody>) -> Result<HttpRes
     let begun = match log_in(&app, &username, password, correlation, client).await {
         Ok(begun) => begun,
         Err(LoginError::Wrong) => {
-            return Err(Problem::new(Kind::LoginFailed, "check name and password, or ask an administrator whether the account is enabled"));
+            return Err(Problem::new(
+                Kind::LoginFailed,
+                "check name and password, or ask an administrator whether the account is enabled",
+            ));
         }
         Err(LoginError::Password(error)) => return Err(error.into()),
         Err(LoginError::Command(error)) => return Err(error.into()),
         Err(LoginError::View(error)) => return Err(error.into()),
         Err(LoginError::NoChance(error)) => return Err(error.into()),
-        Err(other @ (LoginError::Secret(_) | LoginError::Token(_))) => return Err(Problem::internal("a login failed", &other)),
+        Err(other @ (LoginError::Secret(_) | LoginError::Token(_))) => {
+            return Err(Problem::internal("a login failed", &other));
+        }
     };
     let answer = LoginAnswer {
         access_token: begun.token,

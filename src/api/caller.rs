@@ -56,7 +56,10 @@ impl Caller {
     /// 428 if there is none.
     pub fn must_match(&self) -> Result<u64, Problem> {
         self.if_match.ok_or_else(|| {
-            Problem::new(Kind::PreconditionRequired, "send the ETag of what you read as If-Match, so that nobody's change is lost")
+            Problem::new(
+                Kind::PreconditionRequired,
+                "send the ETag of what you read as If-Match, so that nobody's change is lost",
+            )
         })
     }
 }
@@ -107,7 +110,10 @@ impl FromRequest for Caller {
 
 async fn caught_up(app: &App, position: u64) -> Result<(), Problem> {
     if position >= app.ledger().head().durable {
-        return Err(Problem::new(Kind::VersionMismatch, "If-Ledger-Position lies beyond the end of this ledger: send a position that it gave you"));
+        return Err(Problem::new(
+            Kind::VersionMismatch,
+            "If-Ledger-Position lies beyond the end of this ledger: send a position that it gave you",
+        ));
     }
     Ok(app.views().wait_for(position, app.config().limits.view_wait()).await?)
 }
@@ -124,16 +130,21 @@ fn authenticate(anyone: Anyone, headers: &HeaderMap) -> Result<Caller, Problem> 
     if app.ended().has(claims.sid) || app.ended().has_user(claims.sub) {
         return Err(Problem::unauthenticated());
     }
-    let user = app.views().principal(claims.sub)?.filter(|user| user.principal.active && user.principal.tenant == claims.tid);
+    let user =
+        app.views().principal(claims.sub)?.filter(|user| user.principal.active && user.principal.tenant == claims.tid);
     let user = user.ok_or_else(Problem::unauthenticated)?;
-    let session = app.views().identity.session(claims.sid)?.filter(|session| session.user == claims.sub && session.is_live(now));
+    let session =
+        app.views().identity.session(claims.sid)?.filter(|session| session.user == claims.sub && session.is_live(now));
     // Disabling an account ends its sessions for good; enabling it again does not bring them back.
-    if !session.is_some_and(|session| user.disabled_at.is_none_or(|at| session.started_at > at)) {
+    let stands = |started_at| user.disabled_at.is_none_or(|at| started_at > at);
+    if !session.is_some_and(|session| stands(session.started_at)) {
         return Err(Problem::unauthenticated());
     }
     let purpose = match text(headers, PURPOSE_OF_USE) {
         None => None,
-        Some(code) => Some(code.parse::<Purpose>().map_err(|e| Problem::new(Kind::Malformed, format!("Purpose-Of-Use: {e}")))?),
+        Some(code) => {
+            Some(code.parse::<Purpose>().map_err(|e| Problem::new(Kind::Malformed, format!("Purpose-Of-Use: {e}")))?)
+        }
     };
     let (role, purpose) = role_and_purpose(&user.principal.roles, purpose).ok_or_else(Problem::unauthenticated)?;
     let idempotency = match text(headers, IDEMPOTENCY_KEY) {

@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, delete, get, put, web};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wardbook_events::care_teams::Function;
 use wardbook_events::access::ChartOpened;
+use wardbook_events::care_teams::Function;
 use wardbook_events::{GroupSet, Outcome, PatientId, UserId};
 use wardbook_policy::{Action, Target};
 
@@ -64,7 +64,12 @@ pub async fn list_care_team(caller: Caller, patient: web::Path<PatientId>) -> Re
     for patient in case.family() {
         for (user, member) in caller.app.views().care_teams.get(*patient)?.members {
             if member.until.is_none_or(|until| case.ask.now < until) {
-                members.push(MemberAnswer { user, function: member.function, since: member.since, until: member.until });
+                members.push(MemberAnswer {
+                    user,
+                    function: member.function,
+                    since: member.since,
+                    until: member.until,
+                });
             }
         }
     }
@@ -82,7 +87,11 @@ pub async fn list_care_team(caller: Caller, patient: web::Path<PatientId>) -> Re
         (status = 422, description = "no such active user, or the end is in the past", body = ProblemBody),
     ))]
 #[put("/v1/patients/{patient}/care-team/{user}")]
-pub async fn assign_member(caller: Caller, path: web::Path<(PatientId, UserId)>, body: web::Json<AssignBody>) -> Result<HttpResponse, Problem> {
+pub async fn assign_member(
+    caller: Caller,
+    path: web::Path<(PatientId, UserId)>,
+    body: web::Json<AssignBody>,
+) -> Result<HttpResponse, Problem> {
     let (patient, user) = *path;
     let case = Case::exactly(&caller.app, &caller.asker, patient)?;
     let permit = case.act_on(Action::AssignMember, Target::Member(case.facts(), user)).await?;

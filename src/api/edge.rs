@@ -57,7 +57,10 @@ impl RequestContext {
 ///
 /// # Errors
 /// If the request took longer than `server.request_timeout_ms`.
-pub async fn edge(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn edge(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
         return Err(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into());
@@ -147,7 +150,8 @@ fn dress(headers: &mut HeaderMap, app: &App, context: &RequestContext) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if app.config().server.hsts {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
     }
     let mut set = |name: HeaderName, text: String| {
         if let Ok(value) = HeaderValue::from_str(&text) {

@@ -46,7 +46,10 @@ pub async fn read_tile(anyone: Anyone, path: web::Path<String>) -> Result<HttpRe
 }
 
 fn no_tile() -> Problem {
-    Problem::new(Kind::NotFound, "the published tree has no such tile: see C2SP tlog-tiles for the paths, and the checkpoint for the size")
+    Problem::new(
+        Kind::NotFound,
+        "the published tree has no such tile: see C2SP tlog-tiles for the paths, and the checkpoint for the size",
+    )
 }
 
 /// Proof that the newest checkpoint commits to an event (C2SP tlog-proof), by position or event id.
@@ -59,7 +62,9 @@ fn no_tile() -> Problem {
     ))]
 #[get("/v1/ledger/proof/{event}")]
 pub async fn prove_event(anyone: Anyone, event: web::Path<String>) -> Result<HttpResponse, Problem> {
-    let nothing = || Problem::new(Kind::NotFound, "there is no such event: send a position or an event id that an answer gave you");
+    let nothing = || {
+        Problem::new(Kind::NotFound, "there is no such event: send a position or an event id that an answer gave you")
+    };
     let ledger = anyone.app.ledger().clone();
     let proof = web::block(move || {
         let position = match event.parse::<u64>() {

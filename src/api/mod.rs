@@ -89,7 +89,9 @@ fn json_config(limit: usize) -> JsonConfig {
             JsonPayloadError::OverflowKnownLength { .. } | JsonPayloadError::Overflow { .. } => {
                 Problem::new(Kind::TooLarge, "send a smaller body")
             }
-            JsonPayloadError::ContentType => Problem::new(Kind::UnsupportedMediaType, "send Content-Type: application/json"),
+            JsonPayloadError::ContentType => {
+                Problem::new(Kind::UnsupportedMediaType, "send Content-Type: application/json")
+            }
             JsonPayloadError::Deserialize(error) => problem::of_json(error),
             _ => Problem::new(Kind::Malformed, "the body could not be read"),
         }

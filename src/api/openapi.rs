@@ -42,7 +42,8 @@ impl Modify for Bearer {
     }
 }
 
-static JSON: LazyLock<serde_json::Value> = LazyLock::new(|| serde_json::to_value(Document::openapi()).unwrap_or_default());
+static JSON: LazyLock<serde_json::Value> =
+    LazyLock::new(|| serde_json::to_value(Document::openapi()).unwrap_or_default());
 static TEXT: LazyLock<String> = LazyLock::new(|| JSON.to_string());
 
 /// The document as JSON.
@@ -107,7 +108,8 @@ mod tests {
             for (method, operation) in methods.as_object().unwrap() {
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(!responses.is_empty(), "{method} {path}");
-                let open = ["/v1/ledger/", "/health/", "/openapi.json", "/problems/", "/.well-known/", "/v1/auth/login"];
+                let open =
+                    ["/v1/ledger/", "/health/", "/openapi.json", "/problems/", "/.well-known/", "/v1/auth/login"];
                 let is_open = open.iter().any(|prefix| path.starts_with(prefix));
                 assert_eq!(operation.get("security").is_none(), is_open, "{method} {path}");
             }

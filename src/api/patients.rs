@@ -4,12 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, patch, post, web};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
-use wardbook_commands::patients::{Change, CorrectPatient, RegisterPatient};
 use wardbook_commands::Done;
-use wardbook_events::values::{
-    Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone, Ssn,
-};
+use wardbook_commands::patients::{Change, CorrectPatient, RegisterPatient};
 use wardbook_events::PatientId;
+use wardbook_events::values::{
+    Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone,
+    Ssn,
+};
 use wardbook_keys::SearchTerms;
 use wardbook_policy::{Action, Target};
 
@@ -308,7 +309,11 @@ pub async fn search_patients(caller: Caller, body: web::Json<SearchBody>) -> Res
         (status = 428, description = "If-Match is needed", body = ProblemBody),
     ))]
 #[patch("/v1/patients/{patient}")]
-pub async fn correct_patient(caller: Caller, patient: web::Path<PatientId>, body: web::Json<CorrectBody>) -> Result<HttpResponse, Problem> {
+pub async fn correct_patient(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    body: web::Json<CorrectBody>,
+) -> Result<HttpResponse, Problem> {
     let expected = caller.must_match()?;
     let command = CorrectPatient::from(body.into_inner());
     let groups = command.groups();
@@ -330,8 +335,13 @@ pub async fn correct_patient(caller: Caller, patient: web::Path<PatientId>, body
     (status = 409, description = "one of them was merged already", body = ProblemBody),
 ))]
 #[post("/v1/patients/{patient}/merge")]
-pub async fn merge_patient(caller: Caller, patient: web::Path<PatientId>, body: web::Json<MergeBody>) -> Result<HttpResponse, Problem> {
-    let [retiring, into] = [Case::exactly(&caller.app, &caller.asker, *patient)?, Case::exactly(&caller.app, &caller.asker, body.into)?];
+pub async fn merge_patient(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    body: web::Json<MergeBody>,
+) -> Result<HttpResponse, Problem> {
+    let [retiring, into] =
+        [Case::exactly(&caller.app, &caller.asker, *patient)?, Case::exactly(&caller.app, &caller.asker, body.into)?];
     let permits = [retiring.act(Action::MergePatients).await?, into.act(Action::MergePatients).await?];
     let [one, other] = &permits;
     let done = caller.app.commands().merge_patients([one, other], &caller.origin()?, *patient, body.into).await?;
@@ -347,8 +357,13 @@ pub async fn merge_patient(caller: Caller, patient: web::Path<PatientId>, body: 
     (status = 409, description = "they were not merged", body = ProblemBody),
 ))]
 #[post("/v1/patients/{patient}/unmerge")]
-pub async fn unmerge_patient(caller: Caller, patient: web::Path<PatientId>, body: web::Json<UnmergeBody>) -> Result<HttpResponse, Problem> {
-    let [retired, from] = [Case::exactly(&caller.app, &caller.asker, *patient)?, Case::exactly(&caller.app, &caller.asker, body.from)?];
+pub async fn unmerge_patient(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    body: web::Json<UnmergeBody>,
+) -> Result<HttpResponse, Problem> {
+    let [retired, from] =
+        [Case::exactly(&caller.app, &caller.asker, *patient)?, Case::exactly(&caller.app, &caller.asker, body.from)?];
     let permits = [retired.act(Action::MergePatients).await?, from.act(Action::MergePatients).await?];
     let [one, other] = &permits;
     let done = caller.app.commands().unmerge_patients([one, other], &caller.origin()?, *patient, body.from).await?;

@@ -124,7 +124,10 @@ impl Problem {
     /// The access token is missing or not good. Which of them makes no difference to the answer.
     #[must_use]
     pub fn unauthenticated() -> Self {
-        Self::new(Kind::Unauthenticated, "log in at POST /v1/auth/login and send the access token as Authorization: Bearer")
+        Self::new(
+            Kind::Unauthenticated,
+            "log in at POST /v1/auth/login and send the access token as Authorization: Bearer",
+        )
     }
     /// Overloaded; nothing was done.
     #[must_use]
@@ -147,7 +150,10 @@ impl Problem {
             413 => Self::new(Kind::TooLarge, "send a smaller body"),
             415 => Self::new(Kind::UnsupportedMediaType, "send Content-Type: application/json"),
             400..=499 => Self::new(Kind::Malformed, "see /openapi.json for what this path takes"),
-            _ => Self::new(Kind::Internal, "nothing of your making: report the X-Request-ID of this answer to the operators"),
+            _ => Self::new(
+                Kind::Internal,
+                "nothing of your making: report the X-Request-ID of this answer to the operators",
+            ),
         }
     }
 }
@@ -203,7 +209,11 @@ pub fn of_json(error: &serde_json::Error) -> Problem {
     let said = message.rsplit_once(" at line ").map_or(message.as_str(), |(said, _)| said);
     let ours = said.starts_with("missing field `")
         || said.starts_with("not a valid ")
-        || RULES.iter().any(|name| said.strip_prefix(name).is_some_and(|rule| rule.starts_with(" must ") || rule.starts_with(" is too ") || rule.starts_with(" has too ")));
+        || RULES.iter().any(|name| {
+            said.strip_prefix(name).is_some_and(|rule| {
+                rule.starts_with(" must ") || rule.starts_with(" is too ") || rule.starts_with(" has too ")
+            })
+        });
     let said = if ours { said } else { "a member is unknown, or a value is of the wrong type or form" };
     // A value that was read but broke a rule has no place any more.
     let place = if error.line() == 0 { String::new() } else { format!(", at {place}") };

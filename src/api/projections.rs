@@ -85,10 +85,14 @@ pub async fn rebuild_projection(caller: Caller, name: web::Path<String>) -> Resu
     let app = &caller.app;
     allow(app, &caller.asker, Action::ManageProjections, Target::Tenant).await?;
     let view = ViewName::ALL.iter().copied().find(|view| view.name() == name.as_str());
-    let view = view.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such view: GET /v1/projections lists them"))?;
+    let view =
+        view.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such view: GET /v1/projections lists them"))?;
     match app.follower().start_rebuild(view, true) {
         Ok(true) => Ok(answer::empty(StatusCode::ACCEPTED, None)),
-        Ok(false) => Err(Problem::new(Kind::Conflict, "this view is being rebuilt already: GET /v1/projections tells how far it is")),
+        Ok(false) => Err(Problem::new(
+            Kind::Conflict,
+            "this view is being rebuilt already: GET /v1/projections tells how far it is",
+        )),
         Err(error) => Err(Problem::internal("a rebuild could not be started", &error)),
     }
 }

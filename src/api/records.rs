@@ -5,8 +5,8 @@ use actix_web::{HttpResponse, get, post, put, web};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use wardbook_commands::records::AddRecord;
 use wardbook_commands::Done;
+use wardbook_commands::records::AddRecord;
 use wardbook_events::records::{RecordBody, RecordKind, Sensitivity};
 use wardbook_events::values::Text;
 use wardbook_events::{PatientId, RecordId};
@@ -118,13 +118,18 @@ fn changed<T>(status: StatusCode, record: RecordId, done: &Done<T>) -> Result<Ht
         (status = 422, description = "a value breaks a rule", body = ProblemBody),
     ))]
 #[post("/v1/patients/{patient}/records")]
-pub async fn add_record(caller: Caller, patient: web::Path<PatientId>, body: web::Json<AddBody>) -> Result<HttpResponse, Problem> {
+pub async fn add_record(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    body: web::Json<AddBody>,
+) -> Result<HttpResponse, Problem> {
     let AddBody { kind, sensitivity, body } = body.into_inner();
     let origin = caller.origin()?;
     let principal = caller.asker.principal();
     let record = origin.ids(principal.tenant).record();
     let case = Case::exactly(&caller.app, &caller.asker, *patient)?;
-    let facts = RecordFacts { record, kind, sensitivity: sensitivity.clone(), author: Some(principal.user), signed: false };
+    let facts =
+        RecordFacts { record, kind, sensitivity: sensitivity.clone(), author: Some(principal.user), signed: false };
     let permit = case.act_on(Action::AddRecord, Target::Record(case.facts(), &facts)).await?;
     let command = AddRecord { patient: *patient, kind, sensitivity, body };
     let done = caller.app.commands().add_record(&permit, &origin, command).await?;
@@ -141,7 +146,11 @@ pub async fn add_record(caller: Caller, patient: web::Path<PatientId>, body: web
     (status = 404, description = "no such patient, or not for you", body = ProblemBody),
 ))]
 #[get("/v1/patients/{patient}/records")]
-pub async fn list_records(caller: Caller, patient: web::Path<PatientId>, query: web::Query<ListQuery>) -> Result<HttpResponse, Problem> {
+pub async fn list_records(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    query: web::Query<ListQuery>,
+) -> Result<HttpResponse, Problem> {
     let ListQuery { kind, from, to, retracted, cursor, limit: wanted } = query.into_inner();
     let years = match (from, to) {
         (None, None) => None,
@@ -162,7 +171,8 @@ pub async fn list_records(caller: Caller, patient: web::Path<PatientId>, query: 
 #[get("/v1/patients/{patient}/records/{record}")]
 pub async fn read_record(caller: Caller, path: web::Path<(PatientId, RecordId)>) -> Result<HttpResponse, Problem> {
     let (patient, record) = *path;
-    let (opened, receipt) = chart::read_record(&caller.app, &caller.asker, patient, record, &caller.context.stages).await?;
+    let (opened, receipt) =
+        chart::read_record(&caller.app, &caller.asker, patient, record, &caller.context.stages).await?;
     let mut answer = answer::receipted(StatusCode::OK, &opened, &receipt)?;
     answer::add_version(answer.headers_mut(), opened.version);
     Ok(answer)
@@ -174,7 +184,8 @@ async fn may(caller: &Caller, (patient, record): (PatientId, RecordId), action: 
     let found = caller.app.views().records.get(record)?.filter(|found| found.patient == patient);
     let Some(found) = found else {
         // Policy is asked about an entry that could be there, so that who may do nothing learns nothing.
-        let nothing = RecordFacts { record, kind: RecordKind::Note, sensitivity: Vec::new(), author: None, signed: false };
+        let nothing =
+            RecordFacts { record, kind: RecordKind::Note, sensitivity: Vec::new(), author: None, signed: false };
         case.act_on(action, Target::Record(case.facts(), &nothing)).await?;
         return Err(case.hidden(action).await.into());
     };
@@ -193,7 +204,11 @@ async fn may(caller: &Caller, (patient, record): (PatientId, RecordId), action: 
         (status = 428, description = "If-Match is needed", body = ProblemBody),
     ))]
 #[put("/v1/patients/{patient}/records/{record}")]
-pub async fn amend_record(caller: Caller, path: web::Path<(PatientId, RecordId)>, body: web::Json<AmendBody>) -> Result<HttpResponse, Problem> {
+pub async fn amend_record(
+    caller: Caller,
+    path: web::Path<(PatientId, RecordId)>,
+    body: web::Json<AmendBody>,
+) -> Result<HttpResponse, Problem> {
     let expected = caller.must_match()?;
     let permit = may(&caller, *path, Action::AmendRecord).await?;
     let body = body.into_inner().body;
@@ -226,7 +241,11 @@ pub async fn sign_record(caller: Caller, path: web::Path<(PatientId, RecordId)>)
         (status = 409, description = "not signed yet, or retracted", body = ProblemBody),
     ))]
 #[post("/v1/patients/{patient}/records/{record}/addenda")]
-pub async fn add_addendum(caller: Caller, path: web::Path<(PatientId, RecordId)>, body: web::Json<AddendumBody>) -> Result<HttpResponse, Problem> {
+pub async fn add_addendum(
+    caller: Caller,
+    path: web::Path<(PatientId, RecordId)>,
+    body: web::Json<AddendumBody>,
+) -> Result<HttpResponse, Problem> {
     let permit = may(&caller, *path, Action::AddAddendum).await?;
     let text = body.into_inner().text;
     let done = caller.app.commands().add_addendum(&permit, &caller.origin()?, *path, caller.if_match, text).await?;

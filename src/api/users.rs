@@ -194,7 +194,11 @@ pub async fn read_user(caller: Caller, user: web::Path<UserId>) -> Result<HttpRe
     (status = 404, description = "no such user", body = ProblemBody),
 ))]
 #[post("/v1/users/{user}/roles")]
-pub async fn grant_role(caller: Caller, user: web::Path<UserId>, body: web::Json<RoleBody>) -> Result<HttpResponse, Problem> {
+pub async fn grant_role(
+    caller: Caller,
+    user: web::Path<UserId>,
+    body: web::Json<RoleBody>,
+) -> Result<HttpResponse, Problem> {
     let permit = manage(&caller, Target::User(*user)).await?;
     let done = caller.app.commands().grant_role(&permit, &caller.origin()?, *user, body.role).await?;
     seen(&caller, &done).await?;
@@ -257,7 +261,11 @@ pub async fn enable_user(caller: Caller, user: web::Path<UserId>) -> Result<Http
     (status = 422, description = "too short or too long", body = ProblemBody),
 ))]
 #[put("/v1/users/{user}/password")]
-pub async fn set_password(caller: Caller, user: web::Path<UserId>, body: web::Json<PasswordBody>) -> Result<HttpResponse, Problem> {
+pub async fn set_password(
+    caller: Caller,
+    user: web::Path<UserId>,
+    body: web::Json<PasswordBody>,
+) -> Result<HttpResponse, Problem> {
     let permit = manage(&caller, Target::User(*user)).await?;
     let hash = hashed(&caller, body.into_inner().password).await?;
     let done = caller.app.commands().set_password(&permit, &caller.origin()?, *user, hash).await?;

@@ -1,7 +1,7 @@
 use serde_json::Value;
 use wardbook_events::{PatientId, Role};
-use wardbook_ledger::bundle::SubjectBundle;
 use wardbook_ledger::KeyRing;
+use wardbook_ledger::bundle::SubjectBundle;
 
 use crate::helpers::{Client, HOUSE};
 
@@ -45,7 +45,11 @@ fn the_trail_is_found_by_every_filter() {
         assert_eq!(event["role"], "nurse");
         assert_eq!(event["purpose"], "TREAT");
         assert_eq!(event["digest"], read.header("wardbook-digest"));
-        assert_eq!(event["session"].as_str().unwrap(), &session.replace('-', "")[..8], "eight characters of it, no more");
+        assert_eq!(
+            event["session"].as_str().unwrap(),
+            &session.replace('-', "")[..8],
+            "eight characters of it, no more"
+        );
     }
     assert!(events(&officer, &format!("patient={patient}&type=access.denied")).is_empty());
     assert!(events(&officer, "type=nonsense.").is_empty());
@@ -66,7 +70,8 @@ fn pages_of_the_trail_neither_repeat_nor_leave_out() {
     let auditor = HOUSE.client(Role::Auditor).after(last.as_ref().unwrap());
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = auditor.get(&format!("/v1/audit/events?patient={patient}&type=access.chart-opened&limit=3{cursor}")).json();
+        let page =
+            auditor.get(&format!("/v1/audit/events?patient={patient}&type=access.chart-opened&limit=3{cursor}")).json();
         seen.extend(page["events"].as_array().unwrap().iter().map(|event| event["position"].as_u64().unwrap()));
         let Some(next) = page["next"].as_u64() else { break };
         cursor = format!("&cursor={next}");
@@ -89,7 +94,8 @@ fn patients_see_who_looked_and_check_that_nobody_was_left_out() {
     let looks = list.json()["events"].as_array().unwrap().clone();
     assert_eq!(looks[0]["position"], list.position(), "the first entry is this very request");
     assert_eq!(looks[0]["type"], "access.access-list-read");
-    let told: Vec<_> = looks.iter().map(|look| (look["type"].as_str().unwrap(), look["username"].as_str().unwrap_or("-"))).collect();
+    let told: Vec<_> =
+        looks.iter().map(|look| (look["type"].as_str().unwrap(), look["username"].as_str().unwrap_or("-"))).collect();
     for who in ["nurse", "physician", "billing"] {
         assert!(told.contains(&("access.chart-opened", who)), "{told:?}");
     }

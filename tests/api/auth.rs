@@ -47,7 +47,8 @@ fn a_wrong_name_and_a_wrong_password_are_answered_alike() {
     assert_eq!(known.status, 401);
     same_answer(&known, &unknown);
     let median = |name: &str| {
-        let mut times: Vec<_> = (0..7).map(|_| Instant::now()).map(|began| (failed(test, name), began.elapsed()).1).collect();
+        let mut times: Vec<_> =
+            (0..7).map(|_| Instant::now()).map(|began| (failed(test, name), began.elapsed()).1).collect();
         times.sort();
         times[3]
     };
@@ -65,7 +66,9 @@ fn strangers_cannot_flood_the_ledger() {
     std::thread::scope(|scope| {
         for thread in 0..8 {
             let test = &test;
-            scope.spawn(move || (0..4).for_each(|n| assert_eq!(failed(test, &format!("guess-{thread}-{n}")).status, 401)));
+            scope.spawn(move || {
+                (0..4).for_each(|n| assert_eq!(failed(test, &format!("guess-{thread}-{n}")).status, 401))
+            });
         }
     });
     assert_eq!(test.app.ledger().head().durable, before, "names that nobody has are only counted");
@@ -79,7 +82,11 @@ fn strangers_cannot_flood_the_ledger() {
             scope.spawn(|| (0..3).for_each(|_| assert_eq!(failed(&test, "somebody").status, 401)));
         }
     });
-    assert_eq!(test.app.ledger().head().durable, before + 1 + allowed, "a known user's failures are events, up to a limit");
+    assert_eq!(
+        test.app.ledger().head().durable,
+        before + 1 + allowed,
+        "a known user's failures are events, up to a limit"
+    );
 }
 
 #[test]
@@ -134,8 +141,14 @@ fn administrators_make_users_who_can_log_in() {
     assert!(!read.to_string().contains("argon2"));
     let short = json!({"password": "short"});
     assert_eq!(admin.put(&format!("/v1/users/{user}/password"), &short).status, 422);
-    assert_eq!(admin.put(&format!("/v1/users/{user}/password"), &json!({"password": "another good password"})).status, 204);
-    assert_eq!(HOUSE.test.stranger().post("/v1/auth/login", &json!({"username": "new.nurse", "password": PASSWORD})).status, 401);
+    assert_eq!(
+        admin.put(&format!("/v1/users/{user}/password"), &json!({"password": "another good password"})).status,
+        204
+    );
+    assert_eq!(
+        HOUSE.test.stranger().post("/v1/auth/login", &json!({"username": "new.nurse", "password": PASSWORD})).status,
+        401
+    );
     let mut seen = 0;
     let mut path = "/v1/users?limit=3".to_owned();
     loop {
@@ -151,6 +164,9 @@ fn administrators_make_users_who_can_log_in() {
 fn the_key_set_has_public_keys_only() {
     let jwks = HOUSE.test.stranger().get("/.well-known/jwks.json");
     let key = &jwks.json()["keys"][0];
-    assert_eq!((key["kty"].as_str(), key["alg"].as_str(), key["use"].as_str()), (Some("RSA"), Some("RS256"), Some("sig")));
+    assert_eq!(
+        (key["kty"].as_str(), key["alg"].as_str(), key["use"].as_str()),
+        (Some("RSA"), Some("RS256"), Some("sig"))
+    );
     assert!(key.get("d").is_none());
 }

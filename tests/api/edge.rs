@@ -42,7 +42,11 @@ fn what_does_not_fit_is_answered_as_a_problem() {
         (registrar.get("/v1/nowhere"), 404, "not-found"),
         (registrar.get("/v1/patients/not-an-id"), 400, "malformed-request"),
         (registrar.delete("/v1/patients"), 405, "method-not-allowed"),
-        (registrar.with("If-Match", "Secret").patch(&format!("/v1/patients/{}", uuid::Uuid::nil()), &json!({})), 400, "malformed-request"),
+        (
+            registrar.with("If-Match", "Secret").patch(&format!("/v1/patients/{}", uuid::Uuid::nil()), &json!({})),
+            400,
+            "malformed-request",
+        ),
         (registrar.with("If-Ledger-Position", "99999999").get("/v1/auth/session"), 412, "version-mismatch"),
         (registrar.with("If-Ledger-Position", "Secret").get("/v1/auth/session"), 400, "malformed-request"),
         (registrar.with("Idempotency-Key", "has a space").post("/v1/patients", &json!({})), 400, "malformed-request"),
@@ -97,7 +101,8 @@ fn a_client_that_dawdles_is_cut_off() {
     let mut config = quick_config();
     config.server.request_timeout_ms = 300;
     let test = TestApp::with(config);
-    let head = b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
+    let head =
+        b"POST /v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{";
     let answer = dawdle(&test, head);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("/problems/timeout") && answer.contains("x-request-id"), "{answer}");
@@ -116,7 +121,10 @@ fn logs_hold_no_phi_and_no_secrets() {
     client.post("/v1/patients", &json!({"name": "Zebulonskaya"}));
     HOUSE.test.stranger().post("/v1/auth/login", &json!({"username": "nurse", "password": "Zebulonskaya-password"}));
     let logs = captured_logs();
-    assert!(logs.contains("/v1/patients/search") && logs.contains("/v1/patients/{patient}"), "requests are logged by pattern");
+    assert!(
+        logs.contains("/v1/patients/search") && logs.contains("/v1/patients/{patient}"),
+        "requests are logged by pattern"
+    );
     for secret in ["Zebulonskaya", "zebulonskaya", "918-27-3645", "918273645", "Bearer ", crate::helpers::PASSWORD] {
         assert!(!logs.contains(secret), "the log holds {secret}");
     }
@@ -131,7 +139,9 @@ fn stopping_lets_running_requests_end() {
         let senders: Vec<_> = (0..4)
             .map(|_| {
                 let client = client.clone();
-                scope.spawn(move || (0..20).map(|_| client.try_post("/v1/patients", &person("Stopping"))).collect::<Vec<_>>())
+                scope.spawn(move || {
+                    (0..20).map(|_| client.try_post("/v1/patients", &person("Stopping"))).collect::<Vec<_>>()
+                })
             })
             .collect();
         std::thread::sleep(Duration::from_millis(150));

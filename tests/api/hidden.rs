@@ -52,7 +52,12 @@ fn unknown_and_forbidden_patients_give_the_same_answer_on_every_route() {
     }
     // The refusals are in the trail, of both.
     let auditor = HOUSE.client(Role::Auditor);
-    let told = |kind: &str| auditor.get(&format!("/v1/audit/events?actor={user}&type={kind}&limit=200")).json()["events"].as_array().unwrap().len();
+    let told = |kind: &str| {
+        auditor.get(&format!("/v1/audit/events?actor={user}&type={kind}&limit=200")).json()["events"]
+            .as_array()
+            .unwrap()
+            .len()
+    };
     assert!(told("access.denied") >= 16, "{}", told("access.denied"));
     assert!(told("access.unknown-patient-requested") >= 16, "{}", told("access.unknown-patient-requested"));
 }
@@ -72,7 +77,8 @@ fn unknown_and_forbidden_patients_take_the_same_time() {
         assert_eq!(client.get(&format!("/v1/patients/{patient}")).status, 404);
         began.elapsed()
     };
-    let (mut one, mut other): (Vec<Duration>, Vec<Duration>) = (0..200).map(|_| (time(&forbidden), time(&unknown))).unzip();
+    let (mut one, mut other): (Vec<Duration>, Vec<Duration>) =
+        (0..200).map(|_| (time(&forbidden), time(&unknown))).unzip();
     one.sort();
     other.sort();
     let at = |times: &[Duration], percent: usize| times[times.len() * percent / 100];

@@ -45,7 +45,8 @@ fn registering_says_where_and_which_version() {
 #[test]
 fn a_repeated_request_registers_once() {
     let body = person("Repeated");
-    let client = HOUSE.client(Role::Registrar).with("Idempotency-Key", &format!("key-{}", body["ssn"].as_str().unwrap()));
+    let client =
+        HOUSE.client(Role::Registrar).with("Idempotency-Key", &format!("key-{}", body["ssn"].as_str().unwrap()));
     let (first, second) = (client.post("/v1/patients", &body), client.post("/v1/patients", &body));
     assert_eq!((first.status, second.status), (201, 201), "{}", second.text());
     assert_eq!(first.json(), second.json());

@@ -30,7 +30,11 @@ fn entries_are_added_listed_by_type_and_day_and_paged() {
         assert_eq!(answer.status, 201, "{}", answer.text());
         caught_up(&answer);
     }
-    caught_up(&add(Role::Nurse, patient, &json!({"type": "vital-sign", "body": {"code": {"text": "Pulse"}, "date": "2024-01-01"}})));
+    caught_up(&add(
+        Role::Nurse,
+        patient,
+        &json!({"type": "vital-sign", "body": {"code": {"text": "Pulse"}, "date": "2024-01-01"}}),
+    ));
     let all = list(Role::Physician, patient, "");
     assert_eq!(all["records"].as_array().unwrap().len(), 6);
     assert_eq!(all["records"][0]["body"]["code"]["text"], "Pulse", "newest first");
@@ -59,7 +63,11 @@ fn entries_are_added_listed_by_type_and_day_and_paged() {
 #[test]
 fn a_note_is_amended_signed_and_then_only_added_to() {
     let patient = HOUSE.patient("Notes");
-    let added = add(Role::Physician, patient, &json!({"type": "note", "body": {"code": {"text": "Visit"}, "text": "First draft"}}));
+    let added = add(
+        Role::Physician,
+        patient,
+        &json!({"type": "note", "body": {"code": {"text": "Visit"}, "text": "First draft"}}),
+    );
     caught_up(&added);
     let record = added.json()["record"].as_str().unwrap().to_owned();
     let path = format!("/v1/patients/{patient}/records/{record}");
@@ -72,10 +80,18 @@ fn a_note_is_amended_signed_and_then_only_added_to() {
     assert_eq!((amended.status, amended.header("etag")), (200, "\"2\""), "{}", amended.text());
     assert_eq!(physician.after(&amended).post(&format!("{path}/addenda"), &json!({"text": "too early"})).status, 409);
     assert_eq!(HOUSE.client(Role::Nurse).post(&format!("{path}/sign"), &json!({})).status, 403, "not the author");
-    assert_eq!(physician.with("If-Match", "\"1\"").post(&format!("{path}/sign"), &json!({})).status, 412, "signs what was seen");
+    assert_eq!(
+        physician.with("If-Match", "\"1\"").post(&format!("{path}/sign"), &json!({})).status,
+        412,
+        "signs what was seen"
+    );
     let signed = physician.with("If-Match", "\"2\"").post(&format!("{path}/sign"), &json!({}));
     assert_eq!(signed.status, 200, "{}", signed.text());
-    assert_eq!(physician.after(&signed).with("If-Match", "\"3\"").put(&path, &body).status, 403, "a signed note never changes");
+    assert_eq!(
+        physician.after(&signed).with("If-Match", "\"3\"").put(&path, &body).status,
+        403,
+        "a signed note never changes"
+    );
     let addendum = physician.post(&format!("{path}/addenda"), &json!({"text": "One thing more"}));
     assert_eq!(addendum.status, 201, "{}", addendum.text());
     let read = HOUSE.client(Role::Nurse).after(&addendum).get(&path).json();

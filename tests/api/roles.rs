@@ -39,7 +39,13 @@ fn routes_that_are_about_no_patient_refuse_all_other_roles() {
                 _ => client.raw(method, path, Some("application/json"), body.to_string().as_bytes()),
             };
             let refused = answer.status == 403;
-            assert_eq!(refused, !allowed.contains(&role), "{method} {path} as {role:?}: {} {}", answer.status, answer.text());
+            assert_eq!(
+                refused,
+                !allowed.contains(&role),
+                "{method} {path} as {role:?}: {} {}",
+                answer.status,
+                answer.text()
+            );
             assert!(answer.status < 500, "{method} {path} as {role:?}: {}", answer.text());
         }
     }

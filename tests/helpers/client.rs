@@ -21,7 +21,8 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{} is not JSON: {e}: {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{} is not JSON: {e}: {}", self.status, self.text()))
     }
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {}", self.text())).to_str().unwrap()
@@ -107,6 +108,7 @@ pub fn same_answer(one: &Answer, other: &Answer) {
     first.sort();
     second.sort();
     assert_eq!(first, second);
-    let names = |answer: &Answer| answer.headers.keys().map(|name| name.to_string()).collect::<std::collections::BTreeSet<_>>();
+    let names =
+        |answer: &Answer| answer.headers.keys().map(|name| name.to_string()).collect::<std::collections::BTreeSet<_>>();
     assert_eq!(names(one), names(other));
 }

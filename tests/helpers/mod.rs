@@ -66,7 +66,8 @@ impl TestApp {
         let clock = Clock::set_to(noon());
         // Chance is not seeded: two applications of one test run must not make the same ids and keys.
         let app =
-            App::open(config, DataDir::new(dir.path()), clock.clone(), Chance::system(), OpenOptions::default(), &()).unwrap();
+            App::open(config, DataDir::new(dir.path()), clock.clone(), Chance::system(), OpenOptions::default(), &())
+                .unwrap();
         let (sender, started) = mpsc::channel();
         let serving = app.clone();
         let thread = std::thread::spawn(move || {

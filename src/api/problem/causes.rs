@@ -13,17 +13,21 @@ use crate::passwords::PasswordError;
 /// Nothing may be shown that is not on disk, so a ledger that cannot append means: no answer.
 fn stopped(reason: &str) -> Problem {
     tracing::error!(reason, "the ledger has stopped");
-    Problem::new(Kind::Unavailable, "the service is stopping: whether a change was made is not known, send it again with the same Idempotency-Key")
-        .retry_after(10)
+    Problem::new(
+        Kind::Unavailable,
+        "the service is stopping: whether a change was made is not known, send it again with the same Idempotency-Key",
+    )
+    .retry_after(10)
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Hidden(_) => Self::not_found(),
-            Refusal::Forbidden(_) => {
-                Self::new(Kind::Forbidden, "ask somebody whose role allows it, or say another purpose in Purpose-Of-Use")
-            }
+            Refusal::Forbidden(_) => Self::new(
+                Kind::Forbidden,
+                "ask somebody whose role allows it, or say another purpose in Purpose-Of-Use",
+            ),
             Refusal::Append(error) => error.into(),
             Refusal::View(error) => error.into(),
             Refusal::Open(error) => error.into(),
@@ -38,7 +42,9 @@ impl From<AppendError> for Problem {
         match error {
             AppendError::Busy { .. } => Self::busy(),
             AppendError::Stopped { reason } => stopped(&reason),
-            AppendError::TooLarge { .. } => Self::new(Kind::TooLarge, "one request touches too much: narrow it or ask for a smaller page"),
+            AppendError::TooLarge { .. } => {
+                Self::new(Kind::TooLarge, "one request touches too much: narrow it or ask for a smaller page")
+            }
             other => Self::internal("an event was refused by the ledger", &other),
         }
     }
@@ -49,12 +55,15 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::NotFound => Self::not_found(),
             CommandError::Rejected(rejection) => rejection.into(),
-            CommandError::WrongVersion { .. } => {
-                Self::new(Kind::VersionMismatch, "read it again, and send the new ETag as If-Match if the change still makes sense")
-            }
+            CommandError::WrongVersion { .. } => Self::new(
+                Kind::VersionMismatch,
+                "read it again, and send the new ETag as If-Match if the change still makes sense",
+            ),
             CommandError::Contended | CommandError::Busy { .. } => Self::busy(),
             CommandError::Stopped { reason } => stopped(&reason),
-            CommandError::Refused(AppendError::TooLarge { .. }) => Self::new(Kind::TooLarge, "the change is too large: split it"),
+            CommandError::Refused(AppendError::TooLarge { .. }) => {
+                Self::new(Kind::TooLarge, "the change is too large: split it")
+            }
             other => Self::internal("a command failed", &other),
         }
     }
@@ -86,7 +95,8 @@ impl From<ViewError> for Problem {
     fn from(error: ViewError) -> Self {
         match error {
             ViewError::Late { .. } => {
-                Self::new(Kind::ViewsBehind, "the ledger has it, the views have not taken it in yet: try again").retry_after(1)
+                Self::new(Kind::ViewsBehind, "the ledger has it, the views have not taken it in yet: try again")
+                    .retry_after(1)
             }
             ViewError::Damaged { .. } | ViewError::Outdated { .. } => {
                 tracing::error!(%error, "a view must be rebuilt");
