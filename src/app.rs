@@ -108,6 +108,10 @@ impl App {
         };
         let root = RootKey::load_or_create(&data.keys().join("root.key"))?;
         let keys = Keys::open_store(KeysConfig::new(data.keys().join("keys.sqlite"), root))?;
+        if options.accept_rollback {
+            // The views may hold what the ledger lost, and no position in them would show it: they come back from the ledger.
+            empty_dir(&data.views())?;
+        }
         let ledger = Ledger::open(ledger_config(&config, &data, &clock, options), progress)?;
         let views = Arc::new(Views::open(&ViewsConfig::new(data.views()))?);
         let follower = Follower::start(
@@ -316,6 +320,13 @@ fn ledger_config(config: &Config, data: &DataDir, clock: &Clock, options: OpenOp
         clock: Arc::new(move || Micros(clock.now().as_microsecond())),
         ..LedgerConfig::new(&data.ledger(), &data.published(), &data.ledger_keys(), &settings.origin)
     }
+}
+
+/// Removes what is in a directory. Only for what can be made anew.
+fn empty_dir(path: &std::path::Path) -> Result<(), OpenError> {
+    let removed = std::fs::remove_dir_all(path);
+    removed.map_err(|source| OpenError::Directory { path: path.to_owned(), source })?;
+    private_dir(path)
 }
 
 /// Readable by nobody else: what stands in them is sealed, but not for strangers to copy.

@@ -70,11 +70,12 @@ impl TrailAsked {
         };
         let types = match &self.kind {
             None => Vec::new(),
-            Some(area) if area.ends_with('.') => {
+            Some(area) if area.ends_with('.') || !area.contains('.') => {
+                let area = format!("{}.", area.trim_end_matches('.'));
                 let of_area: Vec<_> =
-                    Event::types().into_iter().map(|(name, _)| name).filter(|name| name.starts_with(area)).collect();
+                    Event::types().into_iter().map(|(name, _)| name).filter(|name| name.starts_with(&area)).collect();
                 // An unknown area matches nothing, not everything.
-                if of_area.is_empty() { vec![area.clone()] } else { of_area.into_iter().map(str::to_owned).collect() }
+                if of_area.is_empty() { vec![area] } else { of_area.into_iter().map(str::to_owned).collect() }
             }
             Some(kind) => vec![kind.clone()],
         };

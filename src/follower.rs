@@ -59,7 +59,8 @@ struct Shared {
 const IDLE: Duration = Duration::from_millis(250);
 
 impl Follower {
-    /// Rebuilds views that need it, then starts to follow. Blocks for the rebuild only.
+    /// Rebuilds views that need it, brings all up to the end of the ledger, then starts to follow. Blocks until the views
+    /// know everything that is durable now: a logout before a crash must hold after it.
     pub(crate) fn start(
         ledger: Ledger,
         views: Arc<Views>,
@@ -81,6 +82,10 @@ impl Follower {
             failure: Mutex::new(None),
             rebuilds: Rebuilds::default(),
         });
+        if let Err(error) = shared.catch_up(config.batch_events_max, progress) {
+            // The thread meets it again, and keeps it for those who ask for the views' health.
+            tracing::error!(%error, "the views could not be brought up to the ledger");
+        }
         let (follower, config) = (Arc::clone(&shared), config.clone());
         let thread = std::thread::Builder::new().name("follower".into()).spawn(move || follower.run(&config));
         Ok(Self { shared, thread: Mutex::new(Some(thread.map_err(FollowerError::Thread)?)) })
@@ -129,6 +134,17 @@ impl Shared {
             tracing::error!(%failure, "the views do not follow the ledger any more: restart after mending it");
             *self.failure.lock() = Some(failure.to_string());
         }
+    }
+
+    /// Feeds what is durable now.
+    fn catch_up(&self, max: usize, progress: &dyn Progress) -> Result<(), Failure> {
+        let head = self.ledger.head().durable;
+        let from = self.views.position();
+        let mut subscription = self.ledger.subscribe(Position(from));
+        while subscription.position().get() < head && self.feed(&mut subscription, max)?.is_some() {
+            progress.advance("views", subscription.position().get() - from, head - from);
+        }
+        Ok(())
     }
 
     fn follow(self: &Arc<Self>, config: &config::Views) -> Result<(), Failure> {
@@ -221,7 +237,12 @@ impl Shared {
     }
 }
 
-fn append(ledger: &Ledger, chance: &Chance, clock: &Clock, fact: GovernanceEvent) -> Result<(), crate::disclosure::Refusal> {
+fn append(
+    ledger: &Ledger,
+    chance: &Chance,
+    clock: &Clock,
+    fact: GovernanceEvent,
+) -> Result<(), crate::disclosure::Refusal> {
     let id = chance.uuid(clock.now())?;
     let meta = system_meta(Actor::SYSTEM, Outcome::Success, CorrelationId::new(id));
     let draft = crate::app::draft(EventId::new(id), &Event::from(fact), &meta, &Client::default(), &[])?;

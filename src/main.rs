@@ -2,8 +2,21 @@
 
 mod cli;
 
+use std::io::Write as _;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(tell));
     cli::run()
+}
+
+/// A panic is told in one line that says where, never with what: its message may quote something that is sealed.
+fn tell(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    let mut stderr = std::io::stderr().lock();
+    let _ = writeln!(
+        stderr,
+        "wardbook: a part of the program gave up at {place}: check the disk; if it is well, report this"
+    );
 }

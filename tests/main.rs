@@ -3,4 +3,7 @@
 
 mod api;
 mod architecture;
+mod cli;
+mod crash;
 mod helpers;
+mod program;

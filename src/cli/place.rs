@@ -3,6 +3,7 @@
 use secrecy::SecretString;
 use wardbook_commands::Origin;
 use wardbook_events::{Actor, Client, CorrelationId, Role};
+use wardbook_keys::StoreError;
 use wardbook_ledger::{OpenError as LedgerOpenError, Progress};
 
 use super::output::Output;
@@ -32,7 +33,7 @@ pub fn open(common: &Common, output: &Output, options: OpenOptions) -> Result<Ap
 pub fn open_with(common: &Common, config: Config, output: &dyn Progress, options: OpenOptions) -> Result<App, Failure> {
     let opened = App::open(config, data(common), Clock::system(), Chance::system(), options, output);
     opened.map_err(|error| match error {
-        OpenError::Ledger(LedgerOpenError::Locked) => format!(
+        OpenError::Ledger(LedgerOpenError::Locked) | OpenError::Keys(StoreError::InUse) => format!(
             "the ledger in {} is in use, probably by a running server; give --server URL --as USER to work through it \
              (verify, checkpoint, proof and replay without --at work beside it), or stop it first",
             common.data.display()

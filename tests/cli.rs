@@ -1,0 +1,10 @@
+//! The program as a person or a script uses it.
+
+mod bundle;
+mod history;
+mod import;
+mod rebuild;
+mod rollback;
+mod scene;
+mod usage;
+mod verify;

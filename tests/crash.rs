@@ -1,0 +1,5 @@
+//! Power is cut at any moment: what was acknowledged is there, the log verifies, and work goes on where it stopped.
+
+mod house;
+mod kills;
+mod syscalls;
