@@ -26,7 +26,7 @@ pub struct TrailAsked {
     pub actor: Option<UserId>,
     /// In this session.
     pub session: Option<SessionId>,
-    /// Of this type, or of this area (`access.` for all accesses).
+    /// Of this type, or of this area (`access` for all accesses).
     pub kind: Option<String>,
     /// That ended like this.
     pub outcome: Option<Outcome>,
