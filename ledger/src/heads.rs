@@ -8,11 +8,17 @@ pub(crate) struct Heads<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     generation_max: usize,
+    generation: u64,
 }
 
 impl<K: Eq + Hash + Clone, V: Copy> Heads<K, V> {
     pub(crate) fn new(generation_max: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), generation_max }
+        Self { young: HashMap::new(), old: HashMap::new(), generation_max, generation: 0 }
+    }
+
+    /// How often a generation was forgotten: what was set is remembered until this has grown by two.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(crate) fn get(&mut self, key: &K) -> Option<V> {
@@ -24,6 +30,7 @@ impl<K: Eq + Hash + Clone, V: Copy> Heads<K, V> {
         Some(value)
     }
 
+    /// Remembers the value. An older one is replaced wherever it is.
     pub(crate) fn set(&mut self, key: &K, value: V) {
         if let Some(place) = self.young.get_mut(key) {
             *place = value;
@@ -31,6 +38,7 @@ impl<K: Eq + Hash + Clone, V: Copy> Heads<K, V> {
         }
         if self.young.len() >= self.generation_max {
             self.old = std::mem::take(&mut self.young);
+            self.generation += 1;
         }
         self.old.remove(key);
         self.young.insert(key.clone(), value);

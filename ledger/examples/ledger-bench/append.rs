@@ -1,120 +1,67 @@
-//! Durable appends against the raw file, alternated in one run.
+//! Durable appends against the raw file: both sides in turn, many times, in one run.
 
-use std::{
-    fs,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wardbook_ledger::{
-    Draft, EventId, ExpectedVersion, Ledger, LedgerConfig, Payload, StreamId, SubjectId,
+    Ledger, LedgerConfig,
     store::file::{Disk, RealDisk},
 };
 
-use crate::{Options, cpu_seconds, raw::RawLog, slow::SlowDisk};
+use crate::{
+    Options,
+    load::{Measured, Side, draft, measure},
+    raw::RawLog,
+    slow::SlowDisk,
+};
 
-/// Bytes of a stored event, about; with two subjects it has five index entries.
-const BODY_BYTES: usize = 700;
-const META_BYTES: usize = 80;
+/// The limit is whichever of the two raw ways was quicker.
+const SIDES: [&str; 3] = ["raw", "raw-gather", "ledger"];
+/// Goals: producers, least share of the raw rate.
+const RATE_GOALS: [(u64, f64); 2] = [(16, 0.80), (64, 0.95)];
+/// Most times the raw 99th percentile.
+const P99_GOAL: f64 = 1.5;
 
-static NEXT: AtomicU64 = AtomicU64::new(0);
+/// The rounds of one number of producers, by side.
+struct Cell {
+    producers: u64,
+    rounds: Vec<(&'static str, Measured)>,
+}
 
-pub fn draft(number: u64, salt: u64) -> Draft {
-    let mut id = [0; 16];
-    id[..8].copy_from_slice(&number.to_be_bytes());
-    id[8..].copy_from_slice(&salt.to_be_bytes());
-    let patient = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 20_000;
-    let mut subject = [0; 16];
-    subject[8..].copy_from_slice(&patient.to_be_bytes());
-    let stream: StreamId = format!("patient-{patient:05}").parse().unwrap();
-    Draft {
-        id: EventId::from_bytes(id),
-        stream,
-        expected: ExpectedVersion::Any,
-        event_type: "access.chart_opened".parse().unwrap(),
-        schema_version: 1,
-        subjects: vec![SubjectId::from_bytes(subject), SubjectId::from_bytes([7; 16])],
-        payload: Payload {
-            meta: vec![b'm'; META_BYTES],
-            client: vec![b'c'; 40],
-            body: vec![(number % 256) as u8; BODY_BYTES],
-        },
+impl Cell {
+    fn of<'a>(&'a self, side: &'a str) -> impl Iterator<Item = &'a Measured> {
+        self.rounds.iter().filter(move |(name, _)| *name == side).map(|(_, measured)| measured)
+    }
+
+    fn spread(&self, side: &str, value: impl Fn(&Measured) -> f64) -> Spread {
+        Spread::of(self.of(side).map(value).collect())
+    }
+
+    /// The raw way with the better median rate.
+    fn limit(&self) -> &'static str {
+        let [raw, gather] = ["raw", "raw-gather"].map(|side| self.spread(side, |m| m.per_second).median);
+        if gather > raw { "raw-gather" } else { "raw" }
+    }
+
+    /// Ledger over the limit, round by round: what disturbs a round disturbs both.
+    fn ratio(&self, value: impl Fn(&Measured) -> f64) -> Spread {
+        let pairs = self.of("ledger").zip(self.of(self.limit()));
+        Spread::of(pairs.map(|(ours, raw)| value(ours) / value(raw)).collect())
     }
 }
 
-#[derive(Clone)]
-enum Side {
-    Raw(Arc<RawLog>, usize),
-    Ledger(Ledger),
+struct Spread {
+    min: f64,
+    median: f64,
+    max: f64,
 }
 
-impl Side {
-    async fn append(&self, number: u64) {
-        match self {
-            // The same work of making an event, then bytes only.
-            Self::Raw(raw, bytes) => {
-                let draft = draft(number, 0);
-                raw.append(vec![draft.payload.body[0]; *bytes]).await;
-            }
-            Self::Ledger(ledger) => {
-                ledger.append(vec![draft(number, 0)]).await.unwrap();
-            }
-        }
+impl Spread {
+    fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |at: usize| values.get(at).copied().unwrap_or(f64::NAN);
+        Self { min: at(0), median: at(values.len() / 2), max: at(values.len().saturating_sub(1)) }
     }
-}
-
-struct Measured {
-    per_second: f64,
-    cpu_us: f64,
-    micros: Vec<u64>,
-}
-
-fn measure(side: &Side, producers: u64, time: Duration) -> Measured {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let began = Instant::now();
-    let cpu = cpu_seconds();
-    let tasks: Vec<_> = (0..producers)
-        .map(|_| {
-            let side = side.clone();
-            runtime.spawn(async move {
-                let mut micros = Vec::new();
-                while began.elapsed() < time {
-                    let sent = Instant::now();
-                    side.append(NEXT.fetch_add(1, Ordering::Relaxed)).await;
-                    micros.push(u64::try_from(sent.elapsed().as_nanos() / 1000).unwrap());
-                }
-                micros
-            })
-        })
-        .collect();
-    let mut micros: Vec<u64> = Vec::new();
-    for task in tasks {
-        micros.extend(runtime.block_on(task).unwrap());
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    let cpu = cpu_seconds() - cpu;
-    Measured { per_second: micros.len() as f64 / seconds, cpu_us: cpu * 1e6 / micros.len() as f64, micros }
-}
-
-fn quantile(sorted: &[u64], share: f64) -> u64 {
-    sorted[((sorted.len() - 1) as f64 * share) as usize]
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-struct Sums {
-    name: &'static str,
-    rates: Vec<f64>,
-    cpu: Vec<f64>,
-    micros: Vec<u64>,
 }
 
 pub fn run(options: &Options) {
@@ -123,7 +70,8 @@ pub fn run(options: &Options) {
     fs::create_dir_all(&dir).unwrap();
     let flush = Duration::from_secs_f64(options.get("flush-ms", 0.0) / 1000.0);
     let time = Duration::from_secs_f64(options.get("seconds", 2.0));
-    let rounds: usize = options.get("rounds", 3);
+    let rounds: usize = options.get("rounds", 5);
+    let only: String = options.get("only", String::new());
     let disk: Arc<dyn Disk> = match flush.is_zero() {
         true => Arc::new(RealDisk),
         false => Arc::new(SlowDisk { flush }),
@@ -131,66 +79,97 @@ pub fn run(options: &Options) {
     let ledger = ledger_in(&dir, &disk);
     let first = ledger.append_blocking(vec![draft(u64::MAX / 2, 1)]).unwrap();
     let bytes = ledger.read(first[0].position()).unwrap().unwrap().stored().len() + 16;
+    println!("event: {bytes} bytes on disk, 5 index rows; added flush latency {flush:?}; {rounds} rounds of {time:?}");
     println!(
-        "event: {bytes} bytes on disk, 5 index rows; added flush latency: {flush:?}; rounds of {time:?}: {rounds}"
+        "{:>9} {:>11} {:>8} {:>8} {:>8} {:>9} {:>9} {:>9} {:>9} {:>11}",
+        "producers", "side", "min/s", "median/s", "max/s", "p50 us", "p99 us", "p99.9 us", "cpu us/ev", "switches/ev"
     );
-    println!(
-        "{:>9} {:>12} {:>10} {:>8} {:>9} {:>9} {:>9} {:>9}",
-        "producers", "side", "events/s", "share", "p50 us", "p99 us", "p99.9 us", "cpu us/ev"
-    );
-    let mut rows = Vec::new();
+    let mut cells = Vec::new();
     for producers in options.list("producers", "1,16,64,256") {
-        let mut sides = ["raw", "raw-gather", "ledger"].map(|name| Sums {
-            name,
-            rates: Vec::new(),
-            cpu: Vec::new(),
-            micros: Vec::new(),
-        });
+        let mut cell = Cell { producers, rounds: Vec::new() };
         for round in 0..rounds {
-            for sums in &mut sides {
-                let path = dir.join(format!("raw-{}-{producers}-{round}", sums.name));
-                let side = match sums.name {
+            for name in SIDES.into_iter().filter(|name| only.is_empty() || only == *name) {
+                let path = dir.join(format!("{name}-{producers}-{round}"));
+                let side = match name {
                     "ledger" => Side::Ledger(ledger.clone()),
-                    name => {
-                        let raw = RawLog::open(Arc::clone(&disk), &path, name == "raw-gather");
-                        Side::Raw(Arc::new(raw), bytes)
-                    }
+                    _ => Side::Raw(Arc::new(RawLog::open(&*disk, &path, name == "raw-gather")), bytes),
                 };
-                let measured = measure(&side, producers, time);
-                sums.rates.push(measured.per_second);
-                sums.cpu.push(measured.cpu_us);
-                sums.micros.extend(measured.micros);
+                cell.rounds.push((name, measure(&side, producers, time)));
                 drop(side);
                 let _ = fs::remove_file(path);
             }
         }
-        // The better of the two raw sides is the limit.
-        let limit = sides.iter().filter(|s| s.name != "ledger").map(|s| median(s.rates.clone())).fold(0.0, f64::max);
-        for sums in &mut sides {
-            let rate = median(sums.rates.clone());
-            sums.micros.sort_unstable();
-            let q = [0.5, 0.99, 0.999].map(|share| quantile(&sums.micros, share));
-            let cpu = median(sums.cpu.clone());
-            println!(
-                "{producers:>9} {:>12} {rate:>10.0} {:>7.0}% {:>9} {:>9} {:>9} {cpu:>9.1}",
-                sums.name,
-                rate / limit * 100.0,
-                q[0],
-                q[1],
-                q[2]
-            );
-            rows.push(json!({
-                "producers": producers, "side": sums.name, "events_per_second": rate, "share_of_raw": rate / limit,
-                "p50_us": q[0], "p99_us": q[1], "p999_us": q[2], "cpu_us_per_event": cpu,
-                "added_flush_ms": flush.as_secs_f64() * 1000.0,
-            }));
-        }
+        print_rows(&cell);
+        cells.push(cell);
     }
     assert_eq!(ledger.stopped(), None);
     ledger.close();
     drop(ledger);
-    options.write_json(&rows);
+    if only.is_empty() {
+        print_goals(&cells);
+    }
+    options.write_json(&cells.iter().flat_map(|cell| json_rows(cell, flush)).collect::<Vec<_>>());
     let _ = fs::remove_dir_all(&dir);
+}
+
+fn print_rows(cell: &Cell) {
+    for side in SIDES.into_iter().filter(|side| cell.of(side).next().is_some()) {
+        let rate = cell.spread(side, |m| m.per_second);
+        let [p50, p99, p999] = [0, 1, 2].map(|at| cell.spread(side, |m| m.quantiles[at]).median);
+        let cpu = cell.spread(side, |m| m.cpu_us).median;
+        let switches = cell.spread(side, |m| m.switches).median;
+        println!(
+            "{:>9} {side:>11} {:>8.0} {:>8.0} {:>8.0} {p50:>9.0} {p99:>9.0} {p999:>9.0} {cpu:>9.1} {switches:>11.2}",
+            cell.producers, rate.min, rate.median, rate.max
+        );
+        let refused: u64 = cell.of(side).map(|m| m.refused).sum();
+        if refused > 0 {
+            println!("{:>21} {refused} appends were refused as busy and made again", "");
+        }
+    }
+}
+
+fn print_goals(cells: &[Cell]) {
+    println!("ledger over {}, round by round: median (least to most)", "the better raw side");
+    for cell in cells {
+        let (rate, p99) = (cell.ratio(|m| m.per_second), cell.ratio(|m| m.quantiles[1]));
+        let cpu = cell.ratio(|m| m.cpu_us);
+        println!(
+            "{:>9} rate {:.2} ({:.2} to {:.2})  p99 {:.2} ({:.2} to {:.2})  cpu {:.2}",
+            cell.producers, rate.median, rate.min, rate.max, p99.median, p99.min, p99.max, cpu.median
+        );
+    }
+    for cell in cells {
+        let producers = cell.producers;
+        let rate = cell.ratio(|m| m.per_second).median;
+        if let Some((_, goal)) = RATE_GOALS.iter().find(|(at, _)| *at == producers)
+            && rate < *goal
+        {
+            println!("FALLS SHORT at {producers} producers: {:.0}% of raw, goal {:.0}%", rate * 100.0, goal * 100.0);
+        }
+        let p99 = cell.ratio(|m| m.quantiles[1]).median;
+        if p99 > P99_GOAL {
+            println!("FALLS SHORT at {producers} producers: p99 {p99:.2} times raw's, goal {P99_GOAL}");
+        }
+    }
+}
+
+fn json_rows(cell: &Cell, flush: Duration) -> Vec<Value> {
+    let sides = SIDES.into_iter().filter(|side| cell.of(side).next().is_some());
+    let rows = sides.map(|side| {
+        let rate = cell.spread(side, |m| m.per_second);
+        let [p50, p99, p999] = [0, 1, 2].map(|at| cell.spread(side, |m| m.quantiles[at]).median);
+        json!({
+            "producers": cell.producers, "side": side, "is_limit": side == cell.limit(),
+            "events_per_second": rate.median, "events_per_second_min": rate.min, "events_per_second_max": rate.max,
+            "share_of_raw": cell.ratio(|m| m.per_second).median, "p99_over_raw": cell.ratio(|m| m.quantiles[1]).median,
+            "p50_us": p50, "p99_us": p99, "p999_us": p999,
+            "cpu_us_per_event": cell.spread(side, |m| m.cpu_us).median,
+            "switches_per_event": cell.spread(side, |m| m.switches).median,
+            "added_flush_ms": flush.as_secs_f64() * 1000.0,
+        })
+    });
+    rows.collect()
 }
 
 pub fn ledger_in(dir: &Path, disk: &Arc<dyn Disk>) -> Ledger {

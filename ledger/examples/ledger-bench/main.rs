@@ -1,8 +1,9 @@
 //! `ledger-bench`: what a durable append costs against the physical limit of the disk, and what opening and verifying
-//! cost. Closed loop: each producer sends its next event when the last one is acknowledged.
+//! cost.
 //!
 //! ```text
-//! ledger-bench append [--dir DIR] [--seconds S] [--rounds N] [--producers 1,16,64,256] [--flush-ms MS] [--json FILE]
+//! ledger-bench append [--dir DIR] [--seconds S] [--rounds N] [--producers 1,16,64,256] [--flush-ms MS]
+//!                     [--only raw|raw-gather|ledger] [--json FILE]
 //! ledger-bench open   [--dir DIR] [--events 100000,1000000] [--json FILE]
 //! ```
 #![allow(
@@ -17,6 +18,7 @@
 )]
 
 mod append;
+mod load;
 mod open;
 mod raw;
 mod slow;
@@ -57,14 +59,6 @@ impl Options {
             None => println!("{text}"),
         }
     }
-}
-
-/// CPU seconds of this process so far, user and system.
-pub fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-    ticks / 100.0
 }
 
 fn main() {

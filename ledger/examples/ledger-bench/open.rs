@@ -18,10 +18,7 @@ use wardbook_ledger::{
     verify::{Start, Verification},
 };
 
-use crate::{
-    Options,
-    append::{draft, ledger_in},
-};
+use crate::{Options, append::ledger_in, load::draft};
 
 pub fn run(options: &Options) {
     let dir = options.dir();

@@ -82,7 +82,7 @@ impl Writer {
         if sent.is_err() {
             self.core.stop("the keeper of the tree has gone");
         }
-        self.core.inbox.writer_is_free(appends, flush);
+        self.core.inbox.writer_is_free(appends, flush, group.frames);
         sent.is_ok()
     }
 }

@@ -98,7 +98,8 @@ impl Index {
     pub(crate) fn add(&self, position: u64, rows: &[Row]) {
         let mut recent = self.recent.write();
         if recent.back().is_none_or(Block::is_full) {
-            recent.push_back(Block::new(position));
+            let rows = recent.back().map_or(0, Block::rows_len);
+            recent.push_back(Block::with_capacity(position, rows));
         }
         if let Some(block) = recent.back_mut() {
             for row in rows {

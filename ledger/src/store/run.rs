@@ -121,6 +121,16 @@ impl Block {
         Self { first, ..Self::default() }
     }
 
+    /// With room for as many rows as a block of that many had.
+    pub(crate) fn with_capacity(first: u64, rows: usize) -> Self {
+        let last = HashMap::with_capacity_and_hasher(rows, BuildHasherDefault::default());
+        Self { first, events: 0, rows: Vec::with_capacity(rows), before: Vec::with_capacity(rows), last }
+    }
+
+    pub(crate) fn rows_len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.events >= BLOCK_EVENTS
     }
