@@ -49,6 +49,15 @@ pub enum OpenError {
         /// Events of the newest published checkpoint.
         published: u64,
     },
+    /// The newest record of the history of published checkpoints cannot be believed, so an old backup could go unnoticed.
+    #[error(
+        "the history of published checkpoints is damaged at byte {byte}: restore it from a backup; if this ledger is \
+         known to be the newest, open it with accept-rollback"
+    )]
+    HistoryDamaged {
+        /// Where the bytes begin that are no record.
+        byte: u64,
+    },
     /// The journal is as long as the published checkpoint says, or longer, and says something else.
     #[error(
         "this ledger is not the one that published the checkpoint of {published} events: its tree has another root"

@@ -130,7 +130,7 @@ fn print_rows(cell: &Cell) {
 }
 
 fn print_goals(cells: &[Cell]) {
-    println!("ledger over {}, round by round: median (least to most)", "the better raw side");
+    println!("ledger over the better raw side, round by round: median (least to most)");
     for cell in cells {
         let (rate, p99) = (cell.ratio(|m| m.per_second), cell.ratio(|m| m.quantiles[1]));
         let cpu = cell.ratio(|m| m.cpu_us);

@@ -4,7 +4,7 @@
 //! ```text
 //! ledger-bench append [--dir DIR] [--seconds S] [--rounds N] [--producers 1,16,64,256] [--flush-ms MS]
 //!                     [--only raw|raw-gather|ledger] [--json FILE]
-//! ledger-bench open   [--dir DIR] [--events 100000,1000000] [--json FILE]
+//! ledger-bench open   [--dir DIR] [--events 100000,1000000] [--rounds N] [--json FILE]
 //! ```
 #![allow(
     missing_docs,
@@ -22,6 +22,7 @@ mod load;
 mod open;
 mod raw;
 mod slow;
+mod verify;
 
 use std::{collections::HashMap, path::PathBuf};
 

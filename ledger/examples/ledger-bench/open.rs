@@ -12,13 +12,13 @@ use std::{
 };
 
 use serde_json::json;
-use wardbook_ledger::{
-    LogReader, Position,
-    store::file::{Disk, RealDisk},
-    verify::{Start, Verification},
-};
+use wardbook_ledger::store::file::{Disk, RealDisk};
 
-use crate::{Options, append::ledger_in, load::draft};
+use crate::{Options, append::ledger_in, load::draft, verify};
+
+/// Goals: share of the signatures' rate, seconds until a ledger is open after a kill.
+const SHARE_GOAL: f64 = 0.80;
+const OPEN_SECONDS_MAX: f64 = 2.0;
 
 pub fn run(options: &Options) {
     let dir = options.dir();
@@ -27,9 +27,21 @@ pub fn run(options: &Options) {
     }
     let mut rows = Vec::new();
     println!(
-        "{:>10} {:>12} {:>12} {:>12} {:>14} {:>14} {:>12}",
-        "events", "fill ev/s", "after kill", "after close", "without index", "verify ev/s", "peak MiB"
+        "{:>9} {:>9} {:>10} {:>11} {:>13} {:>10} {:>8} {:>10} {:>8} {:>12} {:>8}",
+        "events",
+        "fill/s",
+        "after kill",
+        "after close",
+        "without index",
+        "verify/s",
+        "cpu us",
+        "limit/s",
+        "cpu us",
+        "share",
+        "peak MiB"
     );
+    let rounds: usize = options.get("rounds", 3);
+    let (mut shortfalls, mut peaks) = (Vec::new(), Vec::new());
     for events in options.list("events", "100000,1000000") {
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
@@ -62,27 +74,46 @@ pub fn run(options: &Options) {
         assert!(ledger.open_report().index_rebuilt.is_some());
         ledger.close();
         drop(ledger);
-        let reader = LogReader::open(&dir.join("ledger")).unwrap();
-        let began = Instant::now();
-        let report = Verification {
-            keys: &keys,
-            start: Start::genesis(),
-            until: None,
-            checkpoints: &[checkpoint],
-            progress: &|_| (),
-        }
-        .run(reader.scan_stored(Position(0)));
-        let verify = events as f64 / began.elapsed().as_secs_f64();
-        let peak = peak_mib();
+        let verified = verify::run(&dir, &keys, &checkpoint, events, rounds);
+        let [least, share, most] = verified.shares;
         println!(
-            "{events:>10} {fill_rate:>12.0} {after_kill:>11.2}s {after_close:>11.2}s {without_index:>13.2}s {verify:>14.0} {peak:>12.0}"
+            "{events:>9} {fill_rate:>9.0} {after_kill:>9.2}s {after_close:>10.2}s {without_index:>12.2}s \
+             {:>10.0} {:>8.1} {:>10.0} {:>8.1} {:>4.0}% ({:.0}-{:.0}) {:>8.0}",
+            verified.per_second,
+            verified.cpu_us,
+            verified.limit_per_second,
+            verified.limit_cpu_us,
+            share * 100.0,
+            least * 100.0,
+            most * 100.0,
+            verified.peak_mib
         );
+        if share < SHARE_GOAL {
+            shortfalls.push(format!(
+                "verify at {events} events: {:.0}% of the batch-signature limit, goal {:.0}%",
+                share * 100.0,
+                SHARE_GOAL * 100.0
+            ));
+        }
+        if after_kill > OPEN_SECONDS_MAX {
+            shortfalls
+                .push(format!("open after a kill at {events} events: {after_kill:.2} s, goal {OPEN_SECONDS_MAX} s"));
+        }
+        peaks.push(verified.peak_mib);
         rows.push(json!({
             "events": events, "fill_per_second": fill_rate, "open_after_kill_s": after_kill,
             "open_after_close_s": after_close, "open_without_index_s": without_index,
-            "verify_per_second": verify, "report": format!("{report:?}"), "peak_mib": peak,
+            "verify_per_second": verified.per_second, "verify_cpu_us": verified.cpu_us,
+            "batch_signatures_per_second": verified.limit_per_second, "batch_signatures_cpu_us": verified.limit_cpu_us,
+            "share_of_limit": share, "verify_peak_mib": verified.peak_mib,
         }));
     }
+    if let ([first, ..], [.., last]) = (&peaks[..], &peaks[..])
+        && *last > first * 1.5
+    {
+        shortfalls.push(format!("memory of verifying grows with the log: {first:.0} to {last:.0} MiB"));
+    }
+    shortfalls.iter().for_each(|shortfall| println!("FALLS SHORT {shortfall}"));
     options.write_json(&rows);
     let _ = fs::remove_dir_all(&dir);
 }
@@ -108,10 +139,4 @@ fn fill(dir: &Path, events: u64) {
     assert!(!failed.load(Ordering::Relaxed));
     Command::new("kill").args(["-9", &std::process::id().to_string()]).status().unwrap();
     std::thread::park();
-}
-
-fn peak_mib() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

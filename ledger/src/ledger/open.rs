@@ -46,7 +46,13 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
     let tiles = TileFiles::new(Arc::clone(&disk), &config.dir);
     let checkpoint_path = config.dir.join(CHECKPOINT_FILE);
     let own = own_checkpoint(read_all(&*disk, &checkpoint_path)?, &keys.ring);
-    let (history, published) = History::open(&*disk, &config.published_dir, keys.ring.checkpoint_keys())?;
+    let opened = History::open(&*disk, &config.published_dir, keys.ring.checkpoint_keys(), own.as_ref())?;
+    let (history, published, history_damaged) = (opened.history, opened.newest, opened.damaged_at);
+    match history_damaged {
+        Some(_) if config.accept_rollback => history.cut()?,
+        Some(byte) => return Err(OpenError::HistoryDamaged { byte }),
+        None => {}
+    }
     let covered = newest_covered(own.as_ref(), published.as_ref(), &journal);
     let recovery =
         Recovery { journal: &journal, tiles: &tiles, ring: &keys.ring, checkpoint: covered.clone(), progress };
@@ -71,9 +77,8 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         index_rebuilt,
         rollback_accepted: fell_behind,
     };
-    let event_key = keys.events.verifier().clone();
     let tree_before = (events, recovered.tree.root());
-    let parts =
+    let mut parts =
         Parts { covered: own.filter(|own| own.unverified().size == covered_size), keys, history, place, lock, report };
     let core = Arc::new(Core {
         disk,
@@ -94,14 +99,16 @@ pub(super) fn open(config: LedgerConfig, progress: &dyn Progress) -> Result<Ledg
         durable_grew: Condvar::new(),
         block_full: Condvar::new(),
     });
+    let newest_keys = Arc::clone(&parts.keys);
+    parts.keys = super::rotation::opening_keys(&config.keys, &newest_keys)?;
     let ledger = start(core, &config, recovered, parts)?;
     if ledger.checkpoint().is_none() {
         // A new ledger, or one whose checkpoint was damaged: there is one to show from the first moment on.
         ledger.publish().map_err(|error| OpenError::Start(error.to_string()))?;
     }
-    super::rotation::announce_if_forgotten(&ledger, &event_key)?;
-    if let Some(behind) = fell_behind {
-        record_rollback(&ledger, behind, tree_before)?;
+    super::rotation::finish_rotation(&ledger, &newest_keys)?;
+    if fell_behind.is_some() || history_damaged.is_some() {
+        record_rollback(&ledger, fell_behind, history_damaged, tree_before)?;
     }
     Ok(ledger)
 }
@@ -150,12 +157,19 @@ fn start(core: Arc<Core>, config: &LedgerConfig, recovered: Recovered, parts: Pa
         due: parts.covered.is_none(),
     };
     let follower = Follower { core: Arc::clone(&core), place: parts.place };
+    let (gone_sequencer, gone_writer) = (StopsIfPanicked(Arc::clone(&core)), StopsIfPanicked(Arc::clone(&core)));
     let running = Running {
         core,
         keeper: keeper_messages,
         threads: Mutex::new(vec![
-            spawn("ledger-sequencer", move || sequencer.run())?,
-            spawn("ledger-writer", move || writer.run(&waiting_groups))?,
+            spawn("ledger-sequencer", move || {
+                let _guard = gone_sequencer;
+                sequencer.run();
+            })?,
+            spawn("ledger-writer", move || {
+                let _guard = gone_writer;
+                writer.run(&waiting_groups);
+            })?,
         ]),
         keeper_thread: Mutex::new(Some(spawn("ledger-keeper", move || keeper.run())?)),
         follower_thread: Mutex::new(Some(spawn("ledger-index", move || follower.run())?)),
@@ -167,23 +181,37 @@ fn start(core: Arc<Core>, config: &LedgerConfig, recovered: Recovered, parts: Pa
     Ok(Ledger(Arc::new(running)))
 }
 
+/// Whoever waits for a thread that is no more is told, instead of waiting for ever.
+struct StopsIfPanicked(Arc<Core>);
+
+impl Drop for StopsIfPanicked {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop("a thread of the ledger panicked");
+        }
+    }
+}
+
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map_err(|error| OpenError::Start(error.to_string()))
 }
 
-/// An accepted rollback is itself an event: it says what was published and what was found.
+/// An accepted rollback is itself an event: it says what was published, if that is known, and what was found.
 fn record_rollback(
     ledger: &Ledger,
-    (published, published_root): (u64, Hash),
+    published: Option<(u64, Hash)>,
+    history_damaged: Option<u64>,
     (found, found_root): (u64, Hash),
 ) -> Result<(), OpenError> {
-    let facts = BTreeMap::from([
-        ("published_events", published.to_string()),
-        ("published_root", published_root.to_string()),
-        ("found_events", found.to_string()),
-        ("found_root", found_root.to_string()),
-    ]);
+    let mut facts = BTreeMap::from([("found_events", found.to_string()), ("found_root", found_root.to_string())]);
+    if let Some((published, root)) = published {
+        facts.insert("published_events", published.to_string());
+        facts.insert("published_root", root.to_string());
+    }
+    if let Some(byte) = history_damaged {
+        facts.insert("history_damaged_at", byte.to_string());
+    }
     let body = serde_json::to_vec(&facts).unwrap_or_default();
     append_own(ledger, "ledger.rollback_accepted", body)?;
     ledger.publish().map_err(|error| OpenError::Start(error.to_string()))?;

@@ -47,12 +47,15 @@ impl Ledger {
     /// [`RotateError`] says how far it came.
     pub fn rotate_event_key(&self) -> Result<VerifierKey, RotateError> {
         let rotation = self.0.rotation.lock();
-        let keys = Arc::new(self.key_dir()?.rotate_events()?);
+        let dir = self.key_dir()?;
+        let keys = Arc::new(dir.rotate_events()?);
         *self.0.core.ring.write() = keys.ring.clone();
         // The sequencer still has the old key: this is the last event that it signs.
         let new = keys.events.verifier().clone();
         append_own(self, KEY_ROTATED, announcement("events", &new))?;
         self.use_keys(keys)?;
+        // Not before: if we had died until here, the next opening would need the old key to record the change.
+        dir.remove_past_secrets()?;
         drop(rotation);
         Ok(new)
     }
@@ -63,11 +66,13 @@ impl Ledger {
     /// [`RotateError`] says how far it came.
     pub fn rotate_checkpoint_key(&self) -> Result<VerifierKey, RotateError> {
         let rotation = self.0.rotation.lock();
-        let keys = Arc::new(self.key_dir()?.rotate_checkpoints()?);
+        let dir = self.key_dir()?;
+        let keys = Arc::new(dir.rotate_checkpoints()?);
         *self.0.core.ring.write() = keys.ring.clone();
         let new = keys.checkpoints.verifier().clone();
         append_own(self, KEY_ROTATED, announcement("checkpoints", &new))?;
         self.use_keys(keys)?;
+        dir.remove_past_secrets()?;
         self.publish()?;
         drop(rotation);
         Ok(new)
@@ -89,13 +94,46 @@ impl Ledger {
     }
 }
 
-/// Records a key that was put in place by a rotation which was interrupted before it could record it.
-pub(super) fn announce_if_forgotten(ledger: &Ledger, new: &VerifierKey) -> Result<(), OpenError> {
-    let Some(newest) = ledger.0.core.durable().checked_sub(1) else { return Ok(()) };
-    if ledger.0.core.journal.entry(newest)?.key_id() == new.id() {
-        return Ok(());
+/// The keys to open a ledger with: after a rotation that was interrupted, the old event key signs until
+/// [`finish_rotation`] has recorded the change.
+pub(super) fn opening_keys(source: &KeySource, keys: &Arc<LedgerKeys>) -> Result<Arc<LedgerKeys>, KeyError> {
+    let KeySource::Dir(dir) = source else {
+        return Ok(Arc::clone(keys));
+    };
+    match KeyDir::new(dir).past_event_signer()? {
+        None => Ok(Arc::clone(keys)),
+        Some(past) => Ok(Arc::new(LedgerKeys { events: past, ..KeyDir::new(dir).open()? })),
     }
-    let body = announcement("events", new);
+}
+
+/// Records keys that were put in place by a rotation which was interrupted before it could record them, and lets them
+/// sign from now on.
+pub(super) fn finish_rotation(ledger: &Ledger, keys: &Arc<LedgerKeys>) -> Result<(), OpenError> {
+    announce_event_key(ledger, keys.events.verifier())?;
+    let KeySource::Dir(dir) = &ledger.0.keys else {
+        return Ok(());
+    };
+    let dir = KeyDir::new(dir);
+    if dir.past_event_signer()?.is_some() {
+        ledger.use_keys(Arc::clone(keys)).map_err(|error| OpenError::Start(error.to_string()))?;
+    }
+    if dir.has_past_checkpoint_secret()? {
+        announce_once(ledger, "checkpoints", keys.checkpoints.verifier())?;
+    }
+    Ok(dir.remove_past_secrets()?)
+}
+
+fn announce_event_key(ledger: &Ledger, new: &VerifierKey) -> Result<(), OpenError> {
+    let Some(newest) = ledger.0.core.durable().checked_sub(1) else { return Ok(()) };
+    match ledger.0.core.journal.entry(newest)?.key_id() == new.id() {
+        true => Ok(()),
+        false => announce_once(ledger, "events", new),
+    }
+}
+
+fn announce_once(ledger: &Ledger, key_use: &str, new: &VerifierKey) -> Result<(), OpenError> {
+    let Some(newest) = ledger.0.core.durable().checked_sub(1) else { return Ok(()) };
+    let body = announcement(key_use, new);
     let rotated = KEY_ROTATED.parse().map_err(|_| OpenError::Start(KEY_ROTATED.into()))?;
     let announced = ledger.by_type(&rotated, Position(newest), Direction::Backward, 8)?;
     match announced.iter().any(|entry| entry.body() == body) {

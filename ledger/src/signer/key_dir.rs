@@ -5,8 +5,9 @@
 //! events-KEYID.key       its secret
 //! checkpoints-KEYID.key
 //! ```
-//! The list decides: a rotation first writes the new secret, then replaces the list, then removes the old secret, so
-//! that a crash at any moment leaves the keys before or the keys after.
+//! The list decides: a rotation first writes the new secret, then replaces the list, so that a crash at any moment
+//! leaves the keys before or the keys after. The old secret is removed only when the log has recorded the change, which
+//! the old key must sign: while it is there, the rotation is not finished.
 
 use std::{
     fs,
@@ -111,7 +112,7 @@ impl KeyDir {
         Ok(KeyRing::parse(&text)?)
     }
 
-    /// Makes a new event key; the old one stays in the list and its secret is removed.
+    /// Makes a new event key; the old one stays in the list, and its secret until [`KeyDir::remove_past_secrets`].
     ///
     /// # Errors
     /// [`KeyError`] if a file cannot be read or written; then the old key still signs.
@@ -122,7 +123,7 @@ impl KeyDir {
         self.switch_to(&ring)
     }
 
-    /// Makes a new checkpoint key; the old one stays in the list and its secret is removed.
+    /// Makes a new checkpoint key; the old one stays in the list, and its secret until [`KeyDir::remove_past_secrets`].
     ///
     /// # Errors
     /// [`KeyError`] if a file cannot be read or written; then the old key still signs.
@@ -152,16 +153,52 @@ impl KeyDir {
 
     fn switch_to(&self, ring: &KeyRing) -> Result<LedgerKeys, KeyError> {
         self.write_list(ring)?;
-        let keys = self.open()?;
-        let past = |keys: &[VerifierKey]| -> Vec<KeyId> { keys.iter().rev().skip(1).map(VerifierKey::id).collect() };
-        for (key_use, ids) in
-            [(KeyUse::Events, past(ring.event_keys())), (KeyUse::Checkpoints, past(ring.checkpoint_keys()))]
-        {
-            for id in ids {
-                remove_if_there(&self.secret(key_use, id))?;
+        self.open()
+    }
+
+    /// The event key before the one that signs now, if its secret is still there: a rotation was not finished.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the file is there and cannot be read.
+    pub fn past_event_signer(&self) -> Result<Option<EventSigner>, KeyError> {
+        let ring = self.public_keys()?;
+        let Some(past) = ring.event_keys().iter().rev().nth(1) else {
+            return Ok(None);
+        };
+        let path = self.secret(KeyUse::Events, past.id());
+        if !path.try_exists().map_err(|source| io_error(&path, source))? {
+            return Ok(None);
+        }
+        let signer = EventSigner::load(&path)?;
+        match signer.verifier() == past {
+            true => Ok(Some(signer)),
+            false => Err(super::KeyFileError::Damaged { path }.into()),
+        }
+    }
+
+    /// True if the secret of a checkpoint key that signs no more is still there: a rotation was not finished.
+    ///
+    /// # Errors
+    /// [`KeyError`] if the directory cannot be read.
+    pub fn has_past_checkpoint_secret(&self) -> Result<bool, KeyError> {
+        let ring = self.public_keys()?;
+        let mut paths =
+            ring.checkpoint_keys().iter().rev().skip(1).map(|key| self.secret(KeyUse::Checkpoints, key.id()));
+        Ok(paths.any(|path| path.exists()))
+    }
+
+    /// Removes every secret that signs no more. To be called when the log has recorded the change.
+    ///
+    /// # Errors
+    /// [`KeyError`] if a file cannot be removed.
+    pub fn remove_past_secrets(&self) -> Result<(), KeyError> {
+        let ring = self.public_keys()?;
+        for (key_use, keys) in [(KeyUse::Events, ring.event_keys()), (KeyUse::Checkpoints, ring.checkpoint_keys())] {
+            for key in keys.iter().rev().skip(1) {
+                remove_if_there(&self.secret(key_use, key.id()))?;
             }
         }
-        Ok(keys)
+        Ok(())
     }
 
     /// Replaces the list as a whole: whoever reads sees the old one or the new one.

@@ -105,11 +105,16 @@ fn a_rotation_keeps_old_public_keys_and_no_old_secret() {
     let old = last.ring.event_key(before.events.key_id()).unwrap();
     assert_eq!(old, before.events.verifier());
     assert_eq!(keys.open().unwrap().ring, last.ring);
-    let secrets = fs::read_dir(dir.path()).unwrap().filter(|file| {
-        let name = file.as_ref().unwrap().file_name();
-        name.to_string_lossy().ends_with(".key")
-    });
-    assert_eq!(secrets.count(), 2, "one secret for each use");
+    let secrets = || {
+        let files = fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name());
+        files.filter(|name| name.to_string_lossy().ends_with(".key")).count()
+    };
+    assert_eq!(secrets(), 4, "the old ones stay until the change is recorded");
+    assert_eq!(keys.past_event_signer().unwrap().unwrap().key_id(), before.events.key_id());
+    assert!(keys.has_past_checkpoint_secret().unwrap());
+    keys.remove_past_secrets().unwrap();
+    assert_eq!(secrets(), 2, "one secret for each use");
+    assert!(keys.past_event_signer().unwrap().is_none() && !keys.has_past_checkpoint_secret().unwrap());
 }
 
 /// A crash between the new secret and the new list leaves a secret that no list names.

@@ -13,6 +13,8 @@ use crate::{
     note::VerifierKey,
 };
 
+/// Both lengths and the checksum.
+const RECORD_FRAME_BYTES: usize = 12;
 /// Longest note that is looked for.
 const NOTE_BYTES_MAX: u64 = 64 << 10;
 const FILE_NAME: &str = "published-checkpoints";
@@ -24,10 +26,28 @@ pub(crate) struct History {
     end: u64,
 }
 
+/// What opening found.
+pub(crate) struct Opened {
+    pub history: History,
+    /// The newest checkpoint that can be believed.
+    pub newest: Option<Checkpoint>,
+    /// Where bytes begin that may have been a newer one.
+    pub damaged_at: Option<u64>,
+}
+
 impl History {
-    /// Opens or makes the history and finds its newest checkpoint that one of the keys signed. A torn last record is
-    /// passed over and will be overwritten.
-    pub(crate) fn open(disk: &dyn Disk, dir: &Path, keys: &[VerifierKey]) -> io::Result<(Self, Option<Checkpoint>)> {
+    /// Opens or makes the history and finds its newest checkpoint that one of the keys signed. `own` is the ledger's
+    /// checkpoint, which is always written just before its record here.
+    ///
+    /// Bytes behind the newest record that can be believed are a record that a crash tore, or damage that hides what
+    /// was published. They are torn only if they can be the record of `own` and that one is not there yet; then it is
+    /// written anew. Everything else is left as it is and told, with the byte where it begins.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        keys: &[VerifierKey],
+        own: Option<&SignedCheckpoint>,
+    ) -> io::Result<Opened> {
         disk.create_dirs(dir)?;
         let file = disk.open(&dir.join(FILE_NAME))?;
         disk.sync_dir(dir)?;
@@ -36,14 +56,36 @@ impl History {
         let mut bytes = vec![0; usize::try_from(len - start).map_err(io::Error::other)?];
         let read = file.read_at(&mut bytes, start)?;
         bytes.truncate(read);
-        for end in (1..=bytes.len()).rev() {
-            let record = bytes.get(..end).and_then(note_before);
-            if let Some(checkpoint) = record.and_then(|note| believed(note, keys)) {
-                let end = start + end as u64;
-                return Ok((Self { file, end }, Some(checkpoint)));
-            }
+        let newest = (1..=bytes.len()).rev().find_map(|end| {
+            let note = bytes.get(..end).and_then(note_before)?;
+            Some((start + end as u64, note, believed(note, keys)?))
+        });
+        let (end, note, newest) = match newest {
+            Some((end, note, checkpoint)) => (end, Some(note), Some(checkpoint)),
+            None => (start, None, None),
+        };
+        let mut history = Self { file, end };
+        if end == len {
+            return Ok(Opened { history, newest, damaged_at: None });
         }
-        Ok((Self { file, end: len }, None))
+        let size = newest.as_ref().map_or(0, |newest| newest.size);
+        let torn = own.filter(|own| own.unverified().size >= size).map(ToString::to_string).filter(|own| {
+            let fits = len - end <= (own.len() + RECORD_FRAME_BYTES) as u64;
+            fits && note != Some(own.as_str())
+        });
+        let Some(own) = torn else {
+            return Ok(Opened { history, newest, damaged_at: Some(end) });
+        };
+        history.file.set_len(end)?;
+        history.add(&own)?;
+        let newest = believed(&own, keys);
+        Ok(Opened { history, newest, damaged_at: None })
+    }
+
+    /// Gives up what could not be believed: the next record is written in its place.
+    pub(crate) fn cut(&self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.sync()
     }
 
     /// Adds a checkpoint and flushes it.

@@ -58,6 +58,7 @@ fn same_after(files: Vec<(PathBuf, Vec<u8>)>, keys: &Arc<LedgerKeys>, right: &An
             assert!(position.get() < EVENTS, "{what}");
             return false;
         }
+        Err(OpenError::HistoryDamaged { .. }) => return false,
         Err(other) => panic!("{what}: {other}"),
     };
     match ask(&ledger) {
@@ -70,6 +71,13 @@ fn same_after(files: Vec<(PathBuf, Vec<u8>)>, keys: &Arc<LedgerKeys>, right: &An
 
 #[test]
 fn every_flipped_byte_and_every_truncation_is_noticed_or_harmless() {
+    no_panic_is_shown(
+        "damage::every_flipped_byte_and_every_truncation_is_noticed_or_harmless",
+        flip_and_cut_everything,
+    );
+}
+
+fn flip_and_cut_everything() {
     let keys = keys();
     let disk = small_ledger(&keys);
     let right = ask(&open(on_disk(&disk, &keys))).unwrap();
@@ -152,4 +160,43 @@ fn another_history_of_the_same_length_is_refused() {
     let log = other.files().into_iter().filter(|(path, _)| !path.starts_with("/published"));
     let mixed = MemoryDisk::with_files(history.chain(log));
     assert!(matches!(Ledger::open(on_disk(&mixed, &keys), &()), Err(OpenError::Forked { published: EVENTS })));
+}
+
+#[test]
+fn damage_to_the_history_does_not_hide_an_old_backup() {
+    let keys = keys();
+    let disk = small_ledger(&keys);
+    let old = disk.files();
+    let ledger = open(on_disk(&disk, &keys));
+    ledger.append_blocking(vec![draft(50, "a")]).unwrap();
+    ledger.close();
+    drop(ledger);
+    let is_history = |path: &Path| path.starts_with("/published");
+    let before = old.iter().find(|(path, _)| is_history(path)).unwrap().1.len();
+    let history = disk.files().into_iter().find(|(path, _)| is_history(path)).unwrap();
+    assert!(history.1.len() > before + 100);
+    let put_back = |history: Vec<u8>| {
+        let mut files = old.clone();
+        files.iter_mut().filter(|(path, _)| is_history(path)).for_each(|(_, bytes)| bytes.clone_from(&history));
+        on_disk(&MemoryDisk::with_files(files), &keys)
+    };
+    (before..history.1.len()).into_par_iter().for_each(|at| {
+        let mut flipped = history.1.clone();
+        flipped[at] ^= 1 << (at % 8);
+        // Cut where the record begins there is nothing to see, as if the newer checkpoint had never been published.
+        let cut = history.1[..at.max(before + 1)].to_vec();
+        for history in [flipped, cut] {
+            let refused = Ledger::open(put_back(history.clone()), &()).err().unwrap();
+            let byte = before as u64;
+            assert!(matches!(refused, OpenError::HistoryDamaged { byte: at } if at == byte), "{at}: {refused}");
+        }
+    });
+    let mut accepting = put_back(history.1[..before + 9].to_vec());
+    accepting.accept_rollback = true;
+    let ledger = open(accepting.clone());
+    let recorded = ledger.by_type(&"ledger.rollback_accepted".parse().unwrap(), Position(0), Direction::Forward, 9);
+    assert!(String::from_utf8_lossy(recorded.unwrap()[0].body()).contains("history_damaged_at"));
+    drop(ledger);
+    accepting.accept_rollback = false;
+    open(accepting);
 }

@@ -75,3 +75,18 @@ impl Random {
         (mixed ^ (mixed >> 31)) % limit
     }
 }
+
+/// Runs the body of a test in a process of its own, which must succeed and show no trace of a panic, not even of one
+/// that was caught.
+pub fn no_panic_is_shown(test: &str, body: impl FnOnce()) {
+    const INSIDE: &str = "WARDBOOK_TEST_INSIDE";
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let mut inside = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = inside.args([test, "--exact", "--nocapture"]).env(INSIDE, "1").output().unwrap();
+    let (shown, stdout) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    assert!(output.status.success(), "{shown}{stdout}");
+    assert!(stdout.contains("1 passed"), "no test has the name {test}: {stdout}");
+    assert!(!shown.contains("panicked at") && !shown.contains("stack backtrace"), "{shown}");
+}

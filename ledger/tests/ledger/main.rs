@@ -7,5 +7,6 @@ mod helpers;
 mod life;
 mod model;
 mod power;
+mod rotation;
 mod sled_damage;
 mod subscribe;
