@@ -1,5 +1,12 @@
 //! The integration tests: one binary, one module for each subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "these are tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "these are tests"
+)]
 
 mod api;
 mod architecture;
@@ -7,3 +14,5 @@ mod cli;
 mod crash;
 mod helpers;
 mod program;
+mod scan;
+mod tour;
