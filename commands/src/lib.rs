@@ -1,6 +1,6 @@
 //! The write side: a command is checked against the state that a stream's events add up to, and becomes events.
 //!
-//! Per area: `State` with [`Evolve`], commands, and a pure `decide`. The [`executor`] loads, decides, appends with the
+//! Per area: `State` with [`Evolve`], commands, and a pure `decide`. The executor loads, decides, appends with the
 //! expected version, and tries again when somebody was faster.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
