@@ -37,7 +37,13 @@ const BATCH: usize = 4096;
 ///
 /// # Errors
 /// Nothing is swapped on an error.
-pub fn run(ledger: &Ledger, views: &Views, view: ViewName, afresh: bool, progress: &dyn Progress) -> Result<Swapped, RebuildFailure> {
+pub fn run(
+    ledger: &Ledger,
+    views: &Views,
+    view: ViewName,
+    afresh: bool,
+    progress: &dyn Progress,
+) -> Result<Swapped, RebuildFailure> {
     let rebuild = views.begin_rebuild(view, afresh)?;
     loop {
         let (from, to) = (rebuild.position(), rebuild.target().unwrap_or_else(|| ledger.head().durable));

@@ -200,4 +200,3 @@ pub fn restore_dir(backup: &Path, to: &Path) {
     }
     copy_dir(backup, to);
 }
-
