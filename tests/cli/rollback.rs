@@ -47,6 +47,27 @@ fn an_old_backup_is_refused_until_somebody_answers_for_it_and_that_is_an_event()
 }
 
 #[test]
+fn views_do_not_keep_the_one_event_that_a_rollback_lost() {
+    let (scene, server) = Scene::served();
+    let place = &scene.place;
+    let token = server.token("physician");
+    server.stop();
+    copy_dir(&place.data().join("ledger"), &place.path("backup"));
+    // The session goes on, so that this look is the only event; the event of the rollback takes its very position.
+    let server = place.serve();
+    let path = format!("/v1/patients/{}", scene.patient);
+    let lost: u64 = server.with_token(&token).get(&path).is(200).header("wardbook-position").parse().unwrap();
+    server.stop();
+    restore_dir(&place.path("backup"), &place.data().join("ledger"));
+    Server::start(place.wardbook().args(["serve", "--listen", "127.0.0.1:0", "--accept-rollback"])).stop();
+    let reader = LogReader::open(&place.data().join("ledger")).unwrap();
+    let there = reader.read(Position(lost)).unwrap().expect("an event at the position of the lost one");
+    assert_eq!(there.event_type().to_string(), "ledger.rollback_accepted");
+    // A rebuild compares state roots: a view that still had the lost event would not be equal.
+    place.run(&["rebuild"]).ok();
+}
+
+#[test]
 fn an_old_backup_of_views_alone_costs_nothing() {
     let scene = Scene::new();
     let place = &scene.place;

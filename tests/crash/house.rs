@@ -179,7 +179,7 @@ fn entry(round: usize, client: usize, number: usize) -> Value {
     json!({"type": "note", "body": {"code": {"text": "Round"}, "text": format!("{round} {client} {number}")}})
 }
 
-fn receipt(answer: &Reply) -> Receipt {
+pub fn receipt(answer: &Reply) -> Receipt {
     let header = |name| answer.header(name).to_owned();
     (header("wardbook-position").parse().unwrap(), header("wardbook-event"), header("wardbook-digest"))
 }

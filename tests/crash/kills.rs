@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::crash::house::{House, Seen};
+use crate::crash::house::{House, Seen, receipt};
 use crate::program::{Server, no_panic};
 
 /// Kills in a run; `WARDBOOK_CRASH_KILLS` says otherwise.
@@ -60,6 +60,44 @@ fn whatever_was_acknowledged_survives_kills_under_load() {
     println!(
         "{kills} kills under load, {while_opening} while opening, {answered} answers, {unanswered} requests without one, {checked} events"
     );
+}
+
+#[test]
+fn what_was_forbidden_before_a_kill_is_forbidden_after_it() {
+    let house = House::new();
+    let mut server = house.place.serve();
+    for round in 0..6 {
+        let token = server.token("auditor");
+        server.with_token(&token).get("/v1/audit/events").is(200);
+        server.with_token(&token).post("/v1/auth/logout", &serde_json::json!({})).is(204);
+        no_panic(&server.kill());
+        server = house.place.serve();
+        let answer = server.with_token(&token).get("/v1/audit/events");
+        assert_eq!(answer.status, 401, "round {round}: the first request after the restart: {}", answer.text);
+    }
+}
+
+#[test]
+fn an_acknowledged_event_that_is_lost_would_be_missed() {
+    let mut house = House::new();
+    let server = house.place.serve();
+    let path = format!("/v1/patients/{}", house.patients[0]);
+    let answer = server.with_token(&house.tokens[0]).get(&path).is(200);
+    house.keep(&Seen { receipts: vec![receipt(&answer)], ..Seen::default() });
+    house.check_newest_proof(&server);
+    no_panic(&server.kill());
+    let size = house.check_journal(0);
+    let journal = house.place.data().join("ledger/journal/00000000000000000000.seg");
+    let file = std::fs::OpenOptions::new().write(true).open(journal).unwrap();
+    // Into the middle of the last frame.
+    let id = uuid::Uuid::parse_str(answer.header("wardbook-event")).unwrap();
+    let bytes = std::fs::read(house.place.data().join("ledger/journal/00000000000000000000.seg")).unwrap();
+    let at = bytes.windows(16).rposition(|window| window == id.as_bytes()).unwrap();
+    file.set_len(at as u64 + 20).unwrap();
+    let checked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| house.check_journal(0)));
+    assert!(checked.is_err(), "the check does not see that the last of {size} events is gone");
+    // It was published, so the program itself refuses as well.
+    house.place.run(&["user", "list"]).with_code(2);
 }
 
 /// Tells that a client ended, also one that panicked.

@@ -170,6 +170,8 @@ impl Server {
 
     /// Stops as an operator does, and gives all that it said.
     pub fn stop(mut self) -> String {
+        // A server that answers has learned to listen to signals too.
+        self.stranger().get("/health/live");
         let pid = self.child.lock().unwrap().id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let status = self.wait();
