@@ -175,7 +175,8 @@ pub struct Look {
     at: Timestamp,
     /// What happened, such as `access.chart-opened`.
     #[serde(rename = "type")]
-    kind: &'static str,
+    #[schema(value_type = String)]
+    kind: std::borrow::Cow<'static, str>,
     /// Who did it.
     #[schema(value_type = Option<uuid::Uuid>)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! The audit trail as people read it: one entry of the ledger without what is sealed.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -20,7 +22,8 @@ pub struct TrailEntry {
     pub id: EventId,
     /// What happened, such as `access.chart-opened`.
     #[serde(rename = "type")]
-    pub kind: &'static str,
+    #[schema(value_type = String)]
+    pub kind: Cow<'static, str>,
     /// When the ledger took it.
     #[schema(value_type = String)]
     pub recorded_at: Timestamp,
@@ -74,7 +77,7 @@ pub fn read(entry: &Entry) -> Result<Option<(Recorded, TrailEntry)>, EntryError>
     let trail = TrailEntry {
         position: recorded.position,
         id: recorded.id,
-        kind: recorded.event.type_name(),
+        kind: Cow::Borrowed(recorded.event.type_name()),
         recorded_at: recorded.recorded_at,
         actor_kind: recorded.meta.actor.kind,
         actor: recorded.meta.actor.id,
@@ -91,6 +94,31 @@ pub fn read(entry: &Entry) -> Result<Option<(Recorded, TrailEntry)>, EntryError>
         digest: entry.digest().to_string(),
     };
     Ok(Some((recorded, trail)))
+}
+
+/// An entry that the ledger wrote about itself: a key was rotated, an older state was accepted. It concerns no patient and
+/// belongs to no organisation.
+#[must_use]
+pub fn of_the_ledger(entry: &Entry) -> TrailEntry {
+    TrailEntry {
+        position: entry.position().get(),
+        id: EventId::from_bytes(*entry.id().as_bytes()),
+        kind: Cow::Owned(entry.event_type().as_str().to_owned()),
+        recorded_at: Timestamp::from_microsecond(entry.recorded_at().get()).unwrap_or(Timestamp::UNIX_EPOCH),
+        actor_kind: ActorKind::System,
+        actor: None,
+        role: None,
+        purpose: Purpose::SystemAdministration,
+        outcome: Outcome::Success,
+        patients: Vec::new(),
+        tenant: TenantId::from_bytes([0; 16]),
+        correlation: CorrelationId::from_bytes(*entry.id().as_bytes()),
+        session: None,
+        address: None,
+        agent: None,
+        details: serde_json::from_slice(entry.body()).unwrap_or_default(),
+        digest: entry.digest().to_string(),
+    }
 }
 
 /// Members of bodies whose values are sealed, and the tokens, which would let two patients be compared.

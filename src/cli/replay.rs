@@ -15,7 +15,7 @@ use super::{Answer, Common, Ended, Failure, place};
 use wardbook::history::{self, AsOf};
 use wardbook::trail::{self, TrailEntry};
 
-/// The forensic view, oldest first. Reads the journal itself, beside a running server too, and shows nothing that is
+/// The forensic view, oldest first (newest first with --server). Reads the journal itself, beside a running server too, and shows nothing that is
 /// sealed. With --server the server reads, and that is an event. --at opens a chart as it stood: that takes --as USER, the
 /// user's permission to see it today, and is an event before anything is shown.
 #[derive(Args)]
@@ -45,7 +45,7 @@ pub struct Replay {
     /// Not before this instant
     #[arg(long)]
     since: Option<Timestamp>,
-    /// Not after this instant
+    /// Before this instant
     #[arg(long)]
     until: Option<Timestamp>,
     /// First position
@@ -104,12 +104,14 @@ impl Replay {
             if self.since.is_some_and(|since| at < since.as_microsecond()) {
                 continue;
             }
-            if self.until.is_some_and(|until| at > until.as_microsecond()) {
+            if self.until.is_some_and(|until| at >= until.as_microsecond()) {
                 break; // times never fall along the log
             }
-            let Some((recorded, trail)) = trail::read(&entry)? else { continue };
-            let same = |session: SessionId| recorded.client.session == Some(session);
-            if self.session.is_none_or(same) && self.matches(&trail) {
+            let (session, trail) = match trail::read(&entry)? {
+                Some((recorded, trail)) => (recorded.client.session, trail),
+                None => (None, trail::of_the_ledger(&entry)),
+            };
+            if self.session.is_none_or(|wanted| session == Some(wanted)) && self.matches(&trail) {
                 lines.write(&trail)?;
             }
         }
@@ -117,8 +119,9 @@ impl Replay {
     }
 
     fn matches(&self, trail: &TrailEntry) -> bool {
-        let of_type =
-            |kind: &String| trail.kind == kind || trail.kind.split_once('.').is_some_and(|(area, _)| area == kind);
+        let of_type = |kind: &String| {
+            trail.kind == kind.as_str() || trail.kind.split_once('.').is_some_and(|(area, _)| area == kind)
+        };
         self.patient.is_none_or(|patient| trail.patients.contains(&patient))
             && self.actor.is_none_or(|actor| trail.actor == Some(actor))
             && self.correlation.is_none_or(|correlation| trail.correlation == correlation)
@@ -217,7 +220,7 @@ impl Lines {
         let cells = [
             trail.position.to_string(),
             trail.recorded_at.to_string(),
-            trail.kind.to_owned(),
+            trail.kind.to_string(),
             word(json!(trail.outcome)),
             word(json!(trail.actor_kind)),
             trail.actor.map(|actor| actor.to_string()).unwrap_or_default(),
