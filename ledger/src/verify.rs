@@ -7,17 +7,17 @@
 //! Not checked is that no event id stands twice, as that would need memory for every id of the log.
 //!
 //! Signatures and digests are computed on all cores while the next entries are read and the last ones are chained.
-//! Memory holds three windows of entries and one record for each stream and subject.
+//! Memory holds a few batches of entries and one record for each stream and subject.
 
+mod batch;
 mod chain;
 mod report;
-mod window;
 
-use std::fmt::Display;
+use std::{collections::VecDeque, fmt::Display, sync::mpsc};
 
+use batch::{in_flight_max, read_batch};
 use chain::Chain;
 pub use report::{FINDINGS_MAX, Fault, Finding, Report};
-use window::{Window, read_window};
 
 use crate::{
     checkpoint::SignedCheckpoint,
@@ -83,29 +83,40 @@ impl Verification<'_> {
         let span = self.until.map(|until| until.get().saturating_sub(self.start.position.get()));
         let limit = usize::try_from(span.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
         let mut entries = entries.map(|entry| entry.map_err(|error| error.to_string())).take(limit);
-        let mut read = read_window(&mut entries);
-        let mut checked = Window::default();
-        loop {
-            let is_last = read.is_last;
-            let (next_checked, next_read) = rayon::join(
-                || read.check(self.keys),
-                || {
-                    chain.apply(std::mem::take(&mut checked));
-                    (self.progress)(chain.count());
-                    match is_last {
-                        true => Window::default(),
-                        false => read_window(&mut entries),
-                    }
-                },
-            );
-            (checked, read) = (next_checked, next_read);
-            if is_last || chain.is_stopped() {
-                break;
+        let keys = self.keys;
+        rayon::in_place_scope(|scope| {
+            let (mut in_flight, mut is_last) = (VecDeque::new(), false);
+            while !chain.is_stopped() {
+                while !is_last && in_flight.len() < in_flight_max() {
+                    let batch = read_batch(&mut entries);
+                    is_last = batch.is_last;
+                    let (checked, result) = mpsc::sync_channel(1);
+                    // Nobody waits for it only if verification has stopped.
+                    scope.spawn(move |_| drop(checked.send(batch.check(keys))));
+                    in_flight.push_back(result);
+                }
+                let Some(checked) = in_flight.pop_front().and_then(wait) else { break };
+                chain.apply(checked);
+                (self.progress)(chain.count());
             }
-        }
-        chain.apply(checked);
+        });
         (self.progress)(chain.count());
         chain.finish()
+    }
+}
+
+/// Waits for a result. Whoever is called on a thread of the pool helps meanwhile, or a pool of one would wait for ever.
+fn wait<T>(result: mpsc::Receiver<T>) -> Option<T> {
+    loop {
+        match result.try_recv() {
+            Ok(value) => return Some(value),
+            Err(mpsc::TryRecvError::Disconnected) => return None,
+            Err(mpsc::TryRecvError::Empty) => match rayon::yield_now() {
+                None => return result.recv().ok(),
+                Some(rayon::Yield::Executed) => {}
+                Some(rayon::Yield::Idle) => std::thread::yield_now(),
+            },
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Display};
 
 use super::{
     FINDINGS_MAX, Fault, Finding, Report, Verification,
-    window::{Checked, SignatureState, Window},
+    batch::{Batch, Checked, SignatureState},
 };
 use crate::{
     checkpoint::{Checkpoint, SignedCheckpoint},
@@ -102,8 +102,8 @@ impl<'a> Chain<'a> {
         self.is_stopped
     }
 
-    pub(super) fn apply(&mut self, window: Window<Result<Checked, DecodeError>>) {
-        for entry in window.batches.into_iter().flatten() {
+    pub(super) fn apply(&mut self, batch: Batch<Result<Checked, DecodeError>>) {
+        for entry in batch.entries {
             if self.is_stopped {
                 return;
             }
@@ -112,7 +112,7 @@ impl<'a> Chain<'a> {
                 Err(error) => self.stop(Fault::Malformed, "the bytes of an entry", error),
             }
         }
-        if let Some(failure) = window.failure.filter(|_| !self.is_stopped) {
+        if let Some(failure) = batch.failure.filter(|_| !self.is_stopped) {
             self.stop(Fault::Unreadable, "an entry", failure);
         }
     }

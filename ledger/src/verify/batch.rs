@@ -1,7 +1,6 @@
 //! The parallel half of verification: bytes, digests and signatures, which depend on no other entry.
 
 use ed25519_dalek::{Signature, VerifyingKey, verify_batch};
-use rayon::prelude::*;
 
 use crate::{
     ed25519::parse_signature,
@@ -11,49 +10,42 @@ use crate::{
 };
 
 /// Signatures of one batch. Measured per entry, all of verification included: 17.0 us of processor time in batches of
-/// 256, 15.5 in 512, 14.9 in 1024; larger ones would leave a core waiting at the end of a window.
+/// 256, 15.5 in 512, 14.9 in 1024.
 const BATCH: usize = 1024;
-/// Bounds of one window, whichever is met first; three windows are in memory at a time.
-const WINDOW_BATCHES: usize = 16;
-const WINDOW_BYTES: usize = 16 << 20;
+/// Bytes after which a batch ends sooner: so much times [`in_flight_max`] is in memory.
+const BATCH_BYTES: usize = 4 << 20;
 
-/// Entries that are in hand at the same time.
-pub(super) struct Window<T> {
-    pub(super) batches: Vec<Vec<T>>,
+/// Batches that are read and not chained yet: each core has one and finds the next one waiting.
+pub(super) fn in_flight_max() -> usize {
+    2 * rayon::current_num_threads() + 1
+}
+
+/// Neighbouring entries that are checked as one.
+pub(super) struct Batch<T> {
+    pub(super) entries: Vec<T>,
     /// Why reading ended before its time.
     pub(super) failure: Option<String>,
-    /// True if there is nothing behind this window.
+    /// True if there is nothing behind this batch.
     pub(super) is_last: bool,
 }
 
-impl<T> Default for Window<T> {
-    fn default() -> Self {
-        Self { batches: Vec::new(), failure: None, is_last: true }
-    }
-}
-
-pub(super) fn read_window(entries: &mut impl Iterator<Item = Result<Vec<u8>, String>>) -> Window<Vec<u8>> {
-    let mut window = Window::default();
+pub(super) fn read_batch(entries: &mut impl Iterator<Item = Result<Vec<u8>, String>>) -> Batch<Vec<u8>> {
+    let mut batch = Batch { entries: Vec::with_capacity(BATCH), failure: None, is_last: false };
     let mut bytes = 0;
-    while window.batches.len() < WINDOW_BATCHES && bytes < WINDOW_BYTES {
-        let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH && bytes < WINDOW_BYTES {
-            match entries.next() {
-                Some(Ok(entry)) => {
-                    bytes += entry.len();
-                    batch.push(entry);
-                }
-                end => {
-                    window.failure = end.and_then(Result::err);
-                    window.batches.push(batch);
-                    return window;
-                }
+    while batch.entries.len() < BATCH && bytes < BATCH_BYTES {
+        match entries.next() {
+            Some(Ok(entry)) => {
+                bytes += entry.len();
+                batch.entries.push(entry);
+            }
+            end => {
+                batch.failure = end.and_then(Result::err);
+                batch.is_last = true;
+                break;
             }
         }
-        window.batches.push(batch);
     }
-    window.is_last = false;
-    window
+    batch
 }
 
 /// What is known of an entry by itself.
@@ -70,14 +62,9 @@ pub(super) enum SignatureState {
     UnknownKey,
 }
 
-impl Window<Vec<u8>> {
-    pub(super) fn check(self, keys: &KeyRing) -> Window<Result<Checked, DecodeError>> {
-        let batches = self.batches.into_par_iter();
-        Window {
-            batches: batches.map(|batch| check_batch(batch, keys)).collect(),
-            failure: self.failure,
-            is_last: self.is_last,
-        }
+impl Batch<Vec<u8>> {
+    pub(super) fn check(self, keys: &KeyRing) -> Batch<Result<Checked, DecodeError>> {
+        Batch { entries: check_batch(self.entries, keys), failure: self.failure, is_last: self.is_last }
     }
 }
 
