@@ -13,10 +13,12 @@ use crate::{
     recover::Progress,
     store::{
         ReadError,
-        index::{Index, Manifest, store_rows},
+        index::Index,
         journal::{Journal, decode},
+        manifest::Manifest,
         pages::{MemoryPages, Pages, PagesError, SledPages},
         run::{BLOCK_EVENTS, rows_of},
+        run_writer::store_rows,
     },
 };
 

@@ -16,19 +16,16 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
+    manifest::{MANIFEST_KEY, Manifest, Run, load_manifest},
     merge::Merge,
     pages::{Pages, PagesError},
-    run::{BLOCK_EVENTS, Block, Bloom, Fence, PAGE_ROWS, Row, RunMeta, decode_page, encode_page},
+    run::{BLOCK_EVENTS, Block, Row},
+    run_writer::store_rows,
 };
 use crate::ids::Digest;
 
 /// Runs of one size that are merged into the next.
 pub(crate) const FANOUT: usize = 8;
-/// A description longer than this is spread over several rows.
-const META_PART_BYTES: usize = 32 << 10;
-const MANIFEST_KEY: &[u8] = b"manifest";
-const MANIFEST_VERSION: u8 = 1;
-
 /// Which way a sequence is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
@@ -37,32 +34,6 @@ pub enum Direction {
     Forward,
     /// Newest first.
     Backward,
-}
-
-/// A run and what finds its pages.
-#[derive(Debug, Clone)]
-pub(crate) struct Run {
-    pub first: u64,
-    pub events: u64,
-    pub meta: RunMeta,
-    pub meta_len: u64,
-    pub meta_checksum: u32,
-}
-
-/// The runs, oldest first and without gaps, and what they reach to.
-#[derive(Debug, Clone)]
-pub(crate) struct Manifest {
-    /// Number of events in the runs.
-    pub events: u64,
-    /// Digest of the last of them: ties the index to its log.
-    pub digest: Digest,
-    pub runs: Vec<Arc<Run>>,
-}
-
-impl Default for Manifest {
-    fn default() -> Self {
-        Self { events: 0, digest: Digest::ZERO, runs: Vec::new() }
-    }
 }
 
 /// See the module.
@@ -252,136 +223,6 @@ impl Index {
     }
 }
 
-/// Stores the rows of the next block and the manifest that names it, in one batch.
-pub(crate) fn store_rows(
-    pages: &dyn Pages,
-    manifest: &Manifest,
-    first: u64,
-    rows: &[Row],
-    digest: Digest,
-) -> Result<Manifest, PagesError> {
-    let mut writer = RunWriter::new(first, BLOCK_EVENTS, rows.len());
-    let mut changes = Vec::new();
-    for row in rows {
-        writer.push(*row, &mut changes);
-    }
-    let run = writer.finish(&mut changes);
-    let mut manifest = manifest.clone();
-    manifest.events = first + BLOCK_EVENTS;
-    manifest.digest = digest;
-    manifest.runs.push(Arc::new(run));
-    changes.push((MANIFEST_KEY.to_vec(), Some(manifest.to_bytes())));
-    pages.apply(changes)?;
-    Ok(manifest)
-}
-
-pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
-
-/// Cuts sorted rows into pages.
-pub(crate) struct RunWriter {
-    first: u64,
-    events: u64,
-    rows: Vec<Row>,
-    fences: Vec<Fence>,
-    bloom: Bloom,
-    hashes: u64,
-    last_hash: Option<u64>,
-}
-
-impl RunWriter {
-    pub(crate) fn new(first: u64, events: u64, hashes_max: usize) -> Self {
-        Self {
-            first,
-            events,
-            rows: Vec::with_capacity(PAGE_ROWS),
-            fences: Vec::new(),
-            bloom: Bloom::new(hashes_max),
-            hashes: 0,
-            last_hash: None,
-        }
-    }
-
-    pub(crate) fn push(&mut self, row: Row, changes: &mut Vec<Change>) {
-        if self.last_hash != Some(row.hash) {
-            self.last_hash = Some(row.hash);
-            self.hashes += 1;
-            self.bloom.insert(row.hash);
-        }
-        self.rows.push(row);
-        if self.rows.len() >= PAGE_ROWS {
-            self.end_page(changes);
-        }
-    }
-
-    fn end_page(&mut self, changes: &mut Vec<Change>) {
-        let Some(first_row) = self.rows.first() else {
-            return;
-        };
-        let page = encode_page(&self.rows);
-        let key = page_key(self.events, self.first, self.fences.len());
-        self.fences.push(Fence {
-            hash: first_row.hash,
-            sequence: first_row.sequence,
-            checksum: crc32fast::hash(&page),
-        });
-        changes.push((key, Some(page)));
-        self.rows.clear();
-    }
-
-    pub(crate) fn finish(mut self, changes: &mut Vec<Change>) -> Run {
-        self.end_page(changes);
-        let meta = RunMeta { fences: self.fences, hashes: self.hashes, bloom: self.bloom };
-        let bytes = meta.to_bytes();
-        for (part, bytes) in bytes.chunks(META_PART_BYTES).enumerate() {
-            let key = meta_key(self.events, self.first, part);
-            changes.push((key, Some(bytes.to_vec())));
-        }
-        Run {
-            first: self.first,
-            events: self.events,
-            meta,
-            meta_len: bytes.len() as u64,
-            meta_checksum: crc32fast::hash(&bytes),
-        }
-    }
-}
-
-fn page_key(events: u64, first: u64, page: usize) -> Vec<u8> {
-    numbered_key(b'p', events, first, page)
-}
-
-fn meta_key(events: u64, first: u64, part: usize) -> Vec<u8> {
-    numbered_key(b'd', events, first, part)
-}
-
-fn numbered_key(kind: u8, events: u64, first: u64, number: usize) -> Vec<u8> {
-    let mut key = vec![kind];
-    key.extend_from_slice(&events.to_be_bytes());
-    key.extend_from_slice(&first.to_be_bytes());
-    key.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
-    key
-}
-
-impl Run {
-    /// Every key that the run has put.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
-        let parts = usize::try_from(self.meta_len).unwrap_or(0).div_ceil(META_PART_BYTES);
-        let pages = (0..self.meta.fences.len()).map(|page| page_key(self.events, self.first, page));
-        pages.chain((0..parts).map(|part| meta_key(self.events, self.first, part)))
-    }
-
-    /// The rows of a page, checked against its fence.
-    pub(crate) fn page(&self, pages: &dyn Pages, number: usize) -> Result<Vec<Row>, PagesError> {
-        let missing = || PagesError(format!("page {number} of run {} is missing", self.first));
-        let bytes = pages.get(&page_key(self.events, self.first, number))?.ok_or_else(missing)?;
-        let fence = self.meta.fences.get(number).ok_or_else(missing)?;
-        if crc32fast::hash(&bytes) != fence.checksum {
-            return Err(PagesError(format!("page {number} of run {} is damaged", self.first)));
-        }
-        Ok(decode_page(&bytes))
-    }
-}
-
 impl Stored {
     fn rows(&self, hash: u64, from: u64, direction: Direction, limit: usize) -> Result<Vec<Row>, PagesError> {
         let runs = &self.manifest.runs;
@@ -447,68 +288,4 @@ impl Stored {
         found.truncate(limit);
         Ok(found)
     }
-}
-
-impl Manifest {
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = vec![MANIFEST_VERSION];
-        bytes.extend_from_slice(&self.events.to_le_bytes());
-        bytes.extend_from_slice(self.digest.as_bytes());
-        for run in &self.runs {
-            bytes.extend_from_slice(&run.first.to_le_bytes());
-            bytes.extend_from_slice(&run.events.to_le_bytes());
-            bytes.extend_from_slice(&run.meta_len.to_le_bytes());
-            bytes.extend_from_slice(&run.meta_checksum.to_le_bytes());
-        }
-        let checksum = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&checksum.to_le_bytes());
-        bytes
-    }
-}
-
-fn load_manifest(pages: &dyn Pages) -> Result<Manifest, PagesError> {
-    let damaged = || PagesError("the manifest is damaged".into());
-    let Some(bytes) = pages.get(MANIFEST_KEY)? else {
-        return Ok(Manifest::default());
-    };
-    let (bytes, checksum) = bytes.split_last_chunk::<4>().ok_or_else(damaged)?;
-    if crc32fast::hash(bytes) != u32::from_le_bytes(*checksum) {
-        return Err(damaged());
-    }
-    let (version, rest) = bytes.split_first().ok_or_else(damaged)?;
-    let (events, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
-    let (digest, rest) = rest.split_first_chunk::<32>().ok_or_else(damaged)?;
-    let (runs, over) = rest.as_chunks::<28>();
-    if *version != MANIFEST_VERSION || !over.is_empty() {
-        return Err(damaged());
-    }
-    let mut manifest = Manifest { events: 0, digest: Digest::from_bytes(*digest), runs: Vec::new() };
-    for run in runs {
-        let run = load_run(pages, run)?;
-        if run.first != manifest.events {
-            return Err(damaged());
-        }
-        manifest.events += run.events;
-        manifest.runs.push(Arc::new(run));
-    }
-    if manifest.events == u64::from_le_bytes(*events) { Ok(manifest) } else { Err(damaged()) }
-}
-
-fn load_run(pages: &dyn Pages, named: &[u8; 28]) -> Result<Run, PagesError> {
-    let (numbers, checksum) = named.as_chunks::<8>();
-    let mut numbers = numbers.iter().map(|number| u64::from_le_bytes(*number));
-    let mut number = || numbers.next().unwrap_or_default();
-    let (first, events, meta_len) = (number(), number(), number());
-    let meta_checksum = checksum.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
-    let damaged = || PagesError(format!("the description of run {first} is damaged"));
-    let wanted = usize::try_from(meta_len).map_err(|_| damaged())?;
-    let mut bytes = Vec::new();
-    for part in 0..wanted.div_ceil(META_PART_BYTES) {
-        let part = pages.get(&meta_key(events, first, part))?;
-        bytes.extend_from_slice(&part.ok_or_else(damaged)?);
-    }
-    if bytes.len() != wanted || crc32fast::hash(&bytes) != meta_checksum {
-        return Err(damaged());
-    }
-    Ok(Run { first, events, meta: RunMeta::from_bytes(&bytes).ok_or_else(damaged)?, meta_len, meta_checksum })
 }

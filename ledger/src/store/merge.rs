@@ -7,9 +7,11 @@ use std::{
 };
 
 use super::{
-    index::{FANOUT, Run, RunWriter},
+    index::FANOUT,
+    manifest::Run,
     pages::{Pages, PagesError},
     run::{PAGE_ROWS, Row},
+    run_writer::RunWriter,
 };
 
 /// Pages written in one step: some milliseconds of work.

@@ -6,9 +6,11 @@ pub mod memory;
 pub(crate) mod history;
 pub(crate) mod index;
 pub(crate) mod journal;
+pub(crate) mod manifest;
 mod merge;
 pub(crate) mod pages;
 pub(crate) mod run;
+pub(crate) mod run_writer;
 pub(crate) mod segment;
 pub(crate) mod tiles;
 
