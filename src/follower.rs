@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use wardbook_events::governance::{GovernanceEvent, ProjectionAttested};
 use wardbook_events::{Actor, Client, CorrelationId, Event, EventId, Outcome, Recorded};
-use wardbook_ledger::{Ledger, Position, Progress, Subscription};
+use wardbook_ledger::{Entry, Ledger, Position, Progress, Subscription};
 use wardbook_projections::{Stretch, ViewError, ViewName, Views};
 
 use crate::clock::{Chance, Clock};
@@ -57,6 +57,8 @@ struct Shared {
 
 /// How often a follower without events looks whether it is to stop, or a view became ill.
 const IDLE: Duration = Duration::from_millis(250);
+/// How long events are gathered while nobody waits for them.
+const GATHER: Duration = Duration::from_millis(4);
 
 impl Follower {
     /// Rebuilds views that need it, brings all up to the end of the ledger, then starts to follow. Blocks until the views
@@ -69,9 +71,13 @@ impl Follower {
         clock: Clock,
         progress: &dyn Progress,
     ) -> Result<Self, FollowerError> {
-        for ailing in views.ailing() {
-            tracing::warn!(view = ailing.view.name(), reason = %ailing.reason, "rebuilding a view");
-            rebuild::run(&ledger, &views, ailing.view, false, progress)?;
+        let ailing = views.ailing();
+        for one in &ailing {
+            tracing::warn!(view = one.view.name(), reason = %one.reason, "rebuilding a view");
+        }
+        let ailing: Vec<_> = ailing.into_iter().map(|one| one.view).collect();
+        for (_, swapped) in rebuild::several(&ledger, &views, &ailing, false, progress)? {
+            swapped?;
         }
         let shared = Arc::new(Shared {
             ledger,
@@ -168,11 +174,12 @@ impl Shared {
     /// Feeds the next events to the views; `None` when the ledger was closed.
     fn feed(&self, subscription: &mut Subscription, max: usize) -> Result<Option<Vec<Recorded>>, Failure> {
         let from = subscription.position().get();
-        let entries = match subscription.next_batch_blocking(max, IDLE) {
-            Ok(entries) => entries,
-            Err(wardbook_ledger::SubscriptionError::Stopped) => return Ok(None),
-            Err(error) => return Err(Failure::Ledger(error.to_string())),
-        };
+        let Some(mut entries) = next(subscription, max, IDLE)? else { return Ok(None) };
+        if !entries.is_empty() && entries.len() < max {
+            self.views.lull(GATHER);
+            // That the ledger was closed meanwhile is noticed the next time.
+            entries.extend(next(subscription, max - entries.len(), Duration::ZERO)?.unwrap_or_default());
+        }
         let to = subscription.position().get();
         let events = recorded::decode_all(&entries)?;
         if to > from {
@@ -234,6 +241,15 @@ impl Shared {
             return Err(error);
         }
         Ok(true)
+    }
+}
+
+/// The next entries, none if there are none in time; `None` when the ledger was closed.
+fn next(subscription: &mut Subscription, max: usize, timeout: Duration) -> Result<Option<Vec<Entry>>, Failure> {
+    match subscription.next_batch_blocking(max, timeout) {
+        Ok(entries) => Ok(Some(entries)),
+        Err(wardbook_ledger::SubscriptionError::Stopped) => Ok(None),
+        Err(error) => Err(Failure::Ledger(error.to_string())),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-/// A third of the CPU of rebuilding views went into the system's allocator.
+/// A good tenth of the CPU of rebuilding views went into the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,14 +1,14 @@
-//! Builds a view anew from the ledger and swaps it in. Reading and decoding run beside applying.
+//! Builds views anew from the ledger and swaps them in. Reading and decoding run beside applying.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use wardbook_events::Recorded;
 use wardbook_ledger::{Entry, Ledger, Position, Progress};
-use wardbook_projections::{RebuildError, Stretch, Swapped, ViewError, ViewName, Views};
+use wardbook_projections::{Rebuild, RebuildError, Stretch, Swapped, ViewError, ViewName, Views};
 
 use crate::recorded::{self, EntryError};
 
@@ -27,13 +27,18 @@ pub enum RebuildFailure {
     /// The ledger cannot be read.
     #[error("the ledger cannot be read: {0}")]
     Ledger(String),
+    /// A mistake in the program.
+    #[error("a view panicked while taking in events: report this")]
+    Panicked,
 }
 
 /// Events read and decoded at once.
 const BATCH: usize = 4096;
 
-/// Rebuilds one view up to where the live one stands (or to the end of the log, if there is no live one) and swaps.
-/// Blocks. An interrupted rebuild is resumed unless `afresh`.
+/// Batches read ahead of the slowest view: bounds the memory.
+const AHEAD: usize = 4;
+
+/// Rebuilds one view: see [`several`].
 ///
 /// # Errors
 /// Nothing is swapped on an error.
@@ -45,49 +50,112 @@ pub fn run(
     progress: &dyn Progress,
 ) -> Result<Swapped, RebuildFailure> {
     let rebuild = views.begin_rebuild(view, afresh)?;
-    loop {
-        let (from, to) = (rebuild.position(), rebuild.target().unwrap_or_else(|| ledger.head().durable));
-        if from >= to {
-            break;
-        }
-        std::thread::scope(|scope| {
-            let (sender, batches) = mpsc::sync_channel(4);
-            scope.spawn(move || read(ledger, from, to, &sender));
-            for batch in batches {
-                let (from, events, end) = batch?;
-                rebuild.apply(Stretch::new(from, &events, end))?;
-                progress.advance(view.name(), end, to);
-            }
-            Ok::<(), RebuildFailure>(())
-        })?;
-        // Once caught up, the few events that came meanwhile are taken in by `finish`, while the live view stands still.
-        if ledger.head().durable.saturating_sub(to) < BATCH as u64 {
-            break;
-        }
-    }
+    feed_all(ledger, std::slice::from_ref(&rebuild), view.name(), progress)?;
+    finish(ledger, views, rebuild)
+}
+
+/// Rebuilds views up to where the live ones stand (or to the end of the log, where there is no live one) and swaps each.
+/// The log is read and decoded once for all of them. Blocks. Interrupted rebuilds are resumed unless `afresh`.
+///
+/// # Errors
+/// If the log cannot be read or a view cannot take it in: then nothing is swapped. What became of each view stands in
+/// the list, in the order wanted.
+pub fn several(
+    ledger: &Ledger,
+    views: &Views,
+    wanted: &[ViewName],
+    afresh: bool,
+    progress: &dyn Progress,
+) -> Result<Vec<(ViewName, Result<Swapped, RebuildFailure>)>, RebuildFailure> {
+    let rebuilds = wanted.iter().map(|view| views.begin_rebuild(*view, afresh)).collect::<Result<Vec<_>, _>>()?;
+    feed_all(ledger, &rebuilds, "views", progress)?;
+    Ok(wanted.iter().copied().zip(rebuilds.into_iter().map(|rebuild| finish(ledger, views, rebuild))).collect())
+}
+
+fn finish(ledger: &Ledger, views: &Views, rebuild: Rebuild<'_>) -> Result<Swapped, RebuildFailure> {
     Ok(views.finish_rebuild(rebuild, |from, to| {
         let entries = scan(ledger, from, to).collect::<Result<Vec<_>, _>>()?;
         recorded::decode_all(&entries).map_err(|error| error.to_string())
     })?)
 }
 
-type Batch = Result<(u64, Vec<Recorded>, u64), RebuildFailure>;
+/// Feeds them until they have caught up. The few events that come meanwhile are taken in by [`finish`], while the live
+/// view stands still.
+fn feed_all(
+    ledger: &Ledger,
+    rebuilds: &[Rebuild<'_>],
+    step: &'static str,
+    progress: &dyn Progress,
+) -> Result<(), RebuildFailure> {
+    loop {
+        let end = ledger.head().durable;
+        let targets: Vec<_> = rebuilds.iter().map(|rebuild| rebuild.target().unwrap_or(end)).collect();
+        let behind = rebuilds.iter().zip(&targets).filter(|(rebuild, to)| rebuild.position() < **to);
+        let from = behind.map(|(rebuild, _)| rebuild.position()).min();
+        let (Some(from), Some(to)) = (from, targets.iter().copied().max()) else { return Ok(()) };
+        feed_to(ledger, rebuilds, &targets, from, &mut |done| progress.advance(step, done, to))?;
+        if ledger.head().durable.saturating_sub(to) < BATCH as u64 {
+            return Ok(());
+        }
+    }
+}
 
-fn read(ledger: &Ledger, from: u64, to: u64, sender: &mpsc::SyncSender<Batch>) {
-    let (mut from, mut entries) = (from, scan(ledger, from, to).peekable());
-    while entries.peek().is_some() {
-        let batch = entries.by_ref().take(BATCH).collect::<Result<Vec<_>, _>>().map_err(RebuildFailure::Ledger);
-        let batch = batch.and_then(|entries| {
-            let end = from + entries.len() as u64;
-            Ok((from, recorded::decode_all(&entries)?, end))
+/// Reads from `from` on and feeds each view up to its target, on a thread of its own.
+fn feed_to(
+    ledger: &Ledger,
+    rebuilds: &[Rebuild<'_>],
+    targets: &[u64],
+    from: u64,
+    advance: &mut dyn FnMut(u64),
+) -> Result<(), RebuildFailure> {
+    let end = targets.iter().copied().max().unwrap_or(from);
+    std::thread::scope(|scope| {
+        let (mut senders, mut threads) = (Vec::new(), Vec::new());
+        for (rebuild, target) in rebuilds.iter().zip(targets) {
+            let (sender, batches) = mpsc::sync_channel::<Arc<Batch>>(AHEAD);
+            senders.push(sender);
+            threads.push(scope.spawn(move || {
+                for batch in batches {
+                    // The new view must not overtake the live one.
+                    let to = batch.to.min(*target);
+                    if batch.from < to {
+                        rebuild.apply(Stretch::new(batch.from, &batch.events, to))?;
+                    }
+                }
+                Ok::<(), RebuildFailure>(())
+            }));
+        }
+        let read = read(ledger, from, end, |batch| {
+            advance(batch.to);
+            let batch = Arc::new(batch);
+            // A view that failed takes nothing more; why, is told below.
+            senders.iter().all(|sender| sender.send(Arc::clone(&batch)).is_ok())
         });
-        let failed = batch.is_err();
-        if let Ok((.., end)) = &batch {
-            from = *end;
+        drop(senders);
+        for thread in threads {
+            thread.join().map_err(|_| RebuildFailure::Panicked)??;
         }
-        if sender.send(batch).is_err() || failed {
-            return; // the other side has given up
+        read
+    })
+}
+
+/// A stretch of the log, decoded.
+struct Batch {
+    from: u64,
+    events: Vec<Recorded>,
+    to: u64,
+}
+
+/// Reads and decodes until the end, or until `take` wants no more.
+fn read(ledger: &Ledger, from: u64, to: u64, mut take: impl FnMut(Batch) -> bool) -> Result<(), RebuildFailure> {
+    let (mut from, mut entries) = (from, scan(ledger, from, to));
+    loop {
+        let batch = entries.by_ref().take(BATCH).collect::<Result<Vec<_>, _>>().map_err(RebuildFailure::Ledger)?;
+        let to = from + batch.len() as u64;
+        if to == from || !take(Batch { from, events: recorded::decode_all(&batch)?, to }) {
+            return Ok(());
         }
+        from = to;
     }
 }
 

@@ -11,7 +11,7 @@ use wardbook_events::EventId;
 
 use crate::error::ViewError;
 use crate::guard::fenced;
-use crate::root::{Root, RowSet, STATE_BYTES};
+use crate::root::{CheckSum, Root, RowSet, STATE_BYTES};
 use crate::seal;
 use crate::tx::Change;
 
@@ -305,26 +305,29 @@ fn open_checked(view: &'static str, code_version: u32, path: &Path, cache_bytes:
     Ok((db, header))
 }
 
-/// Reads every row, and compares count and root with the header. If files were changed from outside, every row is looked
-/// up by its key as well, as the way to it may be broken though the row is there.
-fn check_rows(view: &'static str, db: &sled::Db, header: &Header, by_key: bool) -> Result<(), ViewError> {
-    let (mut rows, mut set) = (0_u64, RowSet::empty());
+/// Reads every row, and compares count and state with the header: its first lanes after a crash. If files were changed
+/// from outside, all of it, and every row is looked up by its key as well, as the way to it may be broken though the row
+/// is there.
+fn check_rows(view: &'static str, db: &sled::Db, header: &Header, changed: bool) -> Result<(), ViewError> {
+    let (mut rows, mut sum, mut set) = (0_u64, CheckSum::empty(), RowSet::empty());
     for row in db.iter() {
         let (key, value) = row.map_err(|e| ViewError::sled(view, &e))?;
         if key == HEADER {
             continue;
         }
-        if by_key && db.get(&key).map_err(|e| ViewError::sled(view, &e))?.as_ref() != Some(&value) {
-            return Err(ViewError::damaged(view, "a row is not found by its key"));
+        if changed {
+            if db.get(&key).map_err(|e| ViewError::sled(view, &e))?.as_ref() != Some(&value) {
+                return Err(ViewError::damaged(view, "a row is not found by its key"));
+            }
+            set.add(&key, &value);
         }
         rows += 1;
-        set.add(&key, &value);
+        sum.add(&key, &value);
     }
-    if rows != header.rows || set.root() != header.set.root() {
-        return Err(ViewError::damaged(
-            view,
-            format!("{} rows do not have the state root of the {} written", rows, header.rows),
-        ));
+    let whole = !changed || set.root() == header.set.root();
+    if rows != header.rows || sum != header.set.check_sum() || !whole {
+        let what = format!("{rows} rows do not have the state of the {} written", header.rows);
+        return Err(ViewError::damaged(view, what));
     }
     Ok(())
 }

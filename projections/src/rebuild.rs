@@ -70,7 +70,7 @@ impl std::fmt::Debug for Rebuild<'_> {
 /// Fetches the events in `from..to`.
 type Fetch<'f> = &'f mut dyn FnMut(u64, u64) -> Result<Vec<Recorded>, String>;
 
-trait Candidate: Send {
+trait Candidate: Send + Sync {
     fn view(&self) -> &'static str;
     fn position(&self) -> u64;
     fn live_position(&self) -> Option<u64>;

@@ -257,3 +257,22 @@ fn waiting_ends_when_the_position_is_reached_or_the_time_is_over() {
     });
     assert!(runtime.block_on(views.patients.wait_for(last + 1, short)).is_err());
 }
+
+#[test]
+fn a_lull_ends_when_somebody_waits() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let log = some_log();
+    let (_dir, views) = views(&log);
+    let last = log.events.len() as u64 - 1;
+    let long = std::time::Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        let lull = scope.spawn(|| views.lull(long));
+        let waiting = scope.spawn(|| runtime.block_on(views.wait_for(last + 1, long)));
+        assert!(lull.join().unwrap());
+        views.apply(Stretch::new(last + 1, &[], last + 2)).unwrap();
+        waiting.join().unwrap().unwrap();
+    });
+    // Nobody waits for what is there already.
+    runtime.block_on(views.wait_for(last, long)).unwrap();
+    assert!(!views.lull(std::time::Duration::from_millis(30)));
+}

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
+
 use crate::audit::AuditView;
 use crate::care_teams::CareTeamsView;
 use crate::error::ViewError;
@@ -59,6 +61,7 @@ macro_rules! views {
         pub struct Views {
             $($(#[$doc])* pub $field: Projection<$view>,)*
             pub(crate) facts: FactsCache,
+            demand: Demand,
         }
 
         impl Views {
@@ -73,6 +76,7 @@ macro_rules! views {
                     Ok(Self {
                         $($field: $field.join().map_err(|_| ViewError::damaged(<$view as crate::View>::NAME, "opening it failed"))??,)*
                         facts: FactsCache::new(config.facts_max),
+                        demand: Demand::default(),
                     })
                 })
             }
@@ -127,6 +131,9 @@ macro_rules! views {
             /// # Errors
             /// `Late` when the time is over.
             pub async fn wait_for(&self, position: u64, timeout: Duration) -> Result<(), ViewError> {
+                if [$(self.$field.position()),*].into_iter().any(|reached| reached.is_ok_and(|reached| reached <= position)) {
+                    self.demand.ask();
+                }
                 let all = async { $(self.$field.wait_for(position, timeout).await?;)* Ok(()) };
                 tokio::time::timeout(timeout, all).await.unwrap_or(Err(ViewError::Late { view: "views", position }))
             }
@@ -140,6 +147,20 @@ macro_rules! views {
             }
         }
     };
+}
+
+/// Whether somebody waits for the views.
+#[derive(Debug, Default)]
+struct Demand {
+    asked: Mutex<bool>,
+    told: Condvar,
+}
+
+impl Demand {
+    fn ask(&self) {
+        *self.asked.lock() = true;
+        self.told.notify_all();
+    }
 }
 
 /// From this many events on, starting threads costs less than it saves.
@@ -168,6 +189,16 @@ pub struct Ailing {
 }
 
 impl Views {
+    /// Waits until somebody waits for the views, at most this long: whoever feeds them may gather events meanwhile, as
+    /// a commit costs about the same for one event and for twenty. Tells whether somebody does;
+    /// whoever began to wait since the last call counts.
+    pub fn lull(&self, at_most: Duration) -> bool {
+        let mut asked = self.demand.asked.lock();
+        if !*asked {
+            self.demand.told.wait_for(&mut asked, at_most);
+        }
+        std::mem::take(&mut *asked)
+    }
     /// The views that must be rebuilt before they answer.
     #[must_use]
     pub fn ailing(&self) -> Vec<Ailing> {
