@@ -38,6 +38,9 @@ const BATCH: usize = 4096;
 /// Batches read ahead of the slowest view: bounds the memory.
 const AHEAD: usize = 4;
 
+/// How the rebuild of each view ended.
+pub type Ended = Vec<(ViewName, Result<Swapped, RebuildFailure>)>;
+
 /// Rebuilds one view: see [`several`].
 ///
 /// # Errors
@@ -66,7 +69,7 @@ pub fn several(
     wanted: &[ViewName],
     afresh: bool,
     progress: &dyn Progress,
-) -> Result<Vec<(ViewName, Result<Swapped, RebuildFailure>)>, RebuildFailure> {
+) -> Result<Ended, RebuildFailure> {
     let rebuilds = wanted.iter().map(|view| views.begin_rebuild(*view, afresh)).collect::<Result<Vec<_>, _>>()?;
     feed_all(ledger, &rebuilds, "views", progress)?;
     Ok(wanted.iter().copied().zip(rebuilds.into_iter().map(|rebuild| finish(ledger, views, rebuild))).collect())
