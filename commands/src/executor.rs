@@ -23,8 +23,9 @@ use crate::origin::Origin;
 use crate::rejection::Rejection;
 use crate::route::route;
 
-/// How often a command is decided anew when somebody was faster.
-const RETRIES_MAX: u32 = 5;
+/// How often a command is decided anew when somebody was faster. Each time somebody else came through, so as many as
+/// this can write to one stream at the same time before the unluckiest is told to try again.
+const RETRIES_MAX: u32 = 32;
 /// Events read at a time.
 const PAGE: usize = 256;
 /// Between two looks whether the faster one's events are durable, and how many looks.
