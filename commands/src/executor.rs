@@ -159,6 +159,26 @@ impl Commands {
                 return Ok(Attempt::Append(done));
             }
         }
+        let attempt = self.decided(context, origin, stream, expected, command.clone(), decide);
+        match (&command, &attempt) {
+            // The same request may have come through since we looked: then the refusal is of its own events.
+            (Some(command), Err(_) | Ok(Attempt::Nothing { .. })) => {
+                let done = self.done_before(context, origin, command)?;
+                if done.is_empty() { attempt } else { Ok(Attempt::Append(done)) }
+            }
+            _ => attempt,
+        }
+    }
+
+    fn decided(
+        &self,
+        context: &Context,
+        origin: &Origin,
+        stream: &str,
+        expected: Option<u64>,
+        command: Option<String>,
+        decide: impl Fn(&mut Desk<'_>) -> Result<Vec<Event>, CommandError>,
+    ) -> Result<Attempt, CommandError> {
         let mut desk = Desk { keys: &self.0.keys, commands: self, loaded: BTreeMap::new() };
         if let Some(expected) = expected {
             let actual = self.ledger().stream_version(&stream_id(stream)?)?;
