@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use wardbook_commands::{IdempotencyKey, Origin};
+use wardbook_events::access::AccessReason;
 use wardbook_events::{Actor, Client, CorrelationId, Meta, Outcome, Purpose, Role, SessionId};
 use wardbook_policy::Principal;
 use wardbook_projections::KnownUser;
@@ -19,6 +20,8 @@ pub struct Asker {
     pub role: Role,
     /// Why.
     pub purpose: Purpose,
+    /// What for, more closely.
+    pub reason: Option<AccessReason>,
     /// The live session; none for the command line.
     pub session: Option<SessionId>,
     /// The task that the request belongs to.
@@ -74,23 +77,32 @@ impl Asker {
 pub const fn usual_purpose(role: Role) -> Purpose {
     match role {
         Role::Patient => Purpose::PatientRequest,
-        Role::Physician | Role::Nurse => Purpose::Treatment,
+        Role::Physician | Role::Nurse | Role::MedicalAssistant => Purpose::Treatment,
+        Role::Paramedic | Role::EmergencyStaff => Purpose::EmergencyTreatment,
         Role::Billing => Purpose::Payment,
-        Role::Registrar => Purpose::Operations,
+        Role::Registrar | Role::Quality | Role::Service => Purpose::Operations,
         Role::Auditor | Role::ComplianceOfficer => Purpose::Compliance,
-        Role::Admin => Purpose::SystemAdministration,
+        Role::Admin | Role::SecurityAdmin | Role::SystemAdmin | Role::DatabaseAdmin => Purpose::SystemAdministration,
     }
 }
 
 /// Those who treat come first: a physician who is also an administrator is one at the bedside.
-const ORDER: [Role; 8] = [
+const ORDER: [Role; 16] = [
     Role::Physician,
     Role::Nurse,
+    Role::EmergencyStaff,
+    Role::Paramedic,
+    Role::MedicalAssistant,
     Role::Billing,
     Role::Registrar,
+    Role::Quality,
     Role::ComplianceOfficer,
     Role::Auditor,
+    Role::SecurityAdmin,
     Role::Admin,
+    Role::SystemAdmin,
+    Role::DatabaseAdmin,
+    Role::Service,
     Role::Patient,
 ];
 

@@ -5,7 +5,6 @@
 //! stranger with the id that was asked for, if there is no such patient), one durable event, the same answer. They differ
 //! only in what the event says.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wardbook_events::access::{AccessDenied, UnknownPatientRequested};
@@ -74,7 +73,7 @@ impl<'a> Case<'a> {
     /// If a view cannot answer.
     pub fn exactly(app: &'a App, asker: &'a Asker, patient: PatientId) -> Result<Self, Refusal> {
         let event = EventId::new(app.new_id()?);
-        let ask = Ask { now: app.now(), purpose: asker.purpose, address: asker.address, event };
+        let ask = ask(app, asker, event);
         let tenant = asker.principal().tenant;
         let found = app.views().patient_facts(patient)?.filter(|known| known.facts.tenant == tenant);
         let is_known = found.is_some();
@@ -199,8 +198,11 @@ impl<'a> Case<'a> {
 }
 
 fn stranger(patient: PatientId, tenant: TenantId) -> KnownPatient {
-    let facts = PatientFacts { patient, tenant, departments: BTreeSet::new(), vip: false, members: BTreeMap::new() };
-    KnownPatient { facts, family: Arc::new([patient]), version: 0 }
+    KnownPatient { facts: PatientFacts::new(patient, tenant), family: Arc::new([patient]), version: 0 }
+}
+
+fn ask(app: &App, asker: &Asker, event: EventId) -> Ask {
+    Ask { reason: asker.reason, address: asker.address, ..Ask::new(app.now(), asker.purpose, event) }
 }
 
 /// Whether the caller may do something that is about no patient; the event of a refusal is durable.
@@ -209,7 +211,7 @@ fn stranger(patient: PatientId, tenant: TenantId) -> KnownPatient {
 /// [`Refusal::Forbidden`].
 pub async fn allow(app: &App, asker: &Asker, action: Action, target: Target<'_>) -> Result<(Permit, Ask), Refusal> {
     let event = EventId::new(app.new_id()?);
-    let ask = Ask { now: app.now(), purpose: asker.purpose, address: asker.address, event };
+    let ask = ask(app, asker, event);
     match app.policies().act(asker.principal(), action, target, &ask) {
         Ok(permit) => Ok((permit, ask)),
         Err(denial) => {

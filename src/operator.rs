@@ -20,20 +20,12 @@ pub const OPERATOR: UserId = UserId::new(uuid::uuid!("0190a000-0000-7000-8000-00
 #[must_use]
 pub fn operator(tenant: TenantId, role: Role, correlation: Uuid) -> Asker {
     let purpose: Purpose = usual_purpose(role);
-    let principal = Principal {
-        user: OPERATOR,
-        tenant,
-        roles: BTreeSet::from([role]),
-        active: true,
-        departments: BTreeSet::new(),
-        patient: None,
-        proxy_for: BTreeSet::new(),
-        mfa: 0,
-    };
+    let principal = Principal::new(OPERATOR, tenant, BTreeSet::from([role]));
     Asker {
         user: Arc::new(KnownUser { principal, disabled_at: None, version: 0 }),
         role,
         purpose,
+        reason: None,
         session: None,
         correlation: CorrelationId::new(correlation),
         client: Client { agent: Some("wardbook console".to_owned()), ..Client::default() },

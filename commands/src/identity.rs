@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use wardbook_events::identity::{
-    IdentityEvent, LoggedIn, LoggedOut, LoginFailed, PasswordSet, RoleGranted, RoleRevoked, UserCreated, UserDisabled,
-    UserEnabled, UsernameClaimed,
+    AccountKind, Factor, IdentityEvent, LoggedIn, LoggedOut, LoginFailed, PasswordSet, Proof, RoleGranted, RoleRevoked,
+    UserCreated, UserDisabled, UserEnabled, UsernameClaimed,
 };
 use wardbook_events::{Ciphertext, Event, PatientId, Role, SessionId, TenantId, UserId};
 
@@ -180,7 +180,16 @@ pub fn decide(
         }
         let roles = roles.into_iter().collect();
         let mut events: Vec<Event> = vec![
-            UserCreated { user, username: name.clone(), tenant: context.tenant, roles, departments, patient }.into(),
+            UserCreated {
+                user,
+                username: name.clone(),
+                tenant: context.tenant,
+                kind: AccountKind::Person,
+                roles,
+                departments,
+                patient,
+            }
+            .into(),
             UsernameClaimed { user, username: name }.into(),
         ];
         events.extend(password.map(|hash| PasswordSet { user, hash }.into()));
@@ -214,9 +223,20 @@ fn change(was: &User, user: UserId, command: Command, context: &Context) -> Resu
             if lasts <= SignedDuration::ZERO || lasts > SESSION_MAX {
                 return Err(Rejection::SessionTooLong);
             }
-            vec![LoggedIn { user, session, expires_at }.into()]
+            vec![
+                LoggedIn {
+                    user,
+                    session,
+                    expires_at,
+                    proofs: vec![Proof::Password],
+                    binding: None,
+                    device: None,
+                    refresh: None,
+                }
+                .into(),
+            ]
         }
-        Command::FailLogin => vec![LoginFailed { user }.into()],
+        Command::FailLogin => vec![LoginFailed { user, factor: Factor::Password, known_device: false }.into()],
         Command::LogOut(session) => unless(!was.sessions.contains_key(&session), LoggedOut { user, session }.into()),
     })
 }

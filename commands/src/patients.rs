@@ -168,7 +168,11 @@ pub fn decide(state: &State, claims: &Claims, command: Command, context: &Contex
         Command::Flag { patient, vip } => {
             let by = context.user.ok_or(Rejection::UnknownUser)?;
             let same = state.active()?.vip == vip;
-            Ok(if same { Vec::new() } else { vec![PatientFlagged { patient, vip, by }.into()] })
+            Ok(if same {
+                Vec::new()
+            } else {
+                vec![PatientFlagged { patient, vip, reason: None, decoy: false, by }.into()]
+            })
         }
     }
 }

@@ -1,11 +1,16 @@
 //! To which stream an event goes and which patients it is about.
 
 use wardbook_events::access::{self, AccessEvent};
+use wardbook_events::access_reviews::{self, AccessReviewEvent};
+use wardbook_events::alerts::{self, AlertEvent};
+use wardbook_events::break_glass::{self, BreakGlassEvent};
 use wardbook_events::care_teams::{self, CareTeamEvent};
+use wardbook_events::consent::{self, ConsentEvent};
+use wardbook_events::elevations::{self, ElevationEvent};
 use wardbook_events::identity::{self, IdentityEvent};
 use wardbook_events::patients::{self, PatientEvent};
 use wardbook_events::records::{self, RecordEvent};
-use wardbook_events::{Event, PatientId, TenantId, governance};
+use wardbook_events::{ElevationId, Event, PatientId, ReviewId, TenantId, governance};
 
 /// An event's stream and subjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,11 @@ pub fn route(event: &Event, tenant: TenantId) -> Route {
         Event::CareTeam(CareTeamEvent::MemberEnded(e)) => of_patient(care_teams::stream(e.patient), e.patient),
         Event::Access(event) => of_access_event(event, tenant),
         Event::Identity(event) => of_nobody(identity_stream(event)),
+        Event::BreakGlass(event) => of_break_glass_event(event),
+        Event::Consent(event) => of_consent_event(event),
+        Event::Alert(event) => of_alert_event(event),
+        Event::Elevation(event) => of_nobody(elevations::stream(of_elevation_event(event))),
+        Event::AccessReview(event) => of_nobody(access_reviews::stream(of_review_event(event))),
         Event::Governance(_) => of_nobody(governance::STREAM.to_owned()),
     }
 }
@@ -53,8 +63,59 @@ fn of_patient_event(event: &PatientEvent) -> Route {
     of_patient(stream, patient)
 }
 
+fn of_break_glass_event(event: &BreakGlassEvent) -> Route {
+    let patient = match event {
+        BreakGlassEvent::Started(e) => e.patient,
+        BreakGlassEvent::Extended(e) => e.patient,
+        BreakGlassEvent::Ended(e) => e.patient,
+        BreakGlassEvent::Reviewed(e) => e.patient,
+    };
+    of_patient(break_glass::stream(patient), patient)
+}
+
+fn of_consent_event(event: &ConsentEvent) -> Route {
+    let patient = match event {
+        ConsentEvent::AccessRestricted(e) => e.patient,
+        ConsentEvent::RestrictionLifted(e) => e.patient,
+        ConsentEvent::DisclosurePermitted(e) => e.patient,
+        ConsentEvent::DisclosureWithdrawn(e) => e.patient,
+        ConsentEvent::ProxyGranted(e) => e.patient,
+        ConsentEvent::ProxyEnded(e) => e.patient,
+    };
+    of_patient(consent::stream(patient), patient)
+}
+
+fn of_alert_event(event: &AlertEvent) -> Route {
+    let (alert, patient) = match event {
+        AlertEvent::Raised(e) => (e.alert, e.patient),
+        AlertEvent::Delivered(e) => (e.alert, None),
+        AlertEvent::Acknowledged(e) => (e.alert, None),
+    };
+    Route { stream: alerts::stream(alert), subjects: patient.into_iter().collect() }
+}
+
+const fn of_elevation_event(event: &ElevationEvent) -> ElevationId {
+    match event {
+        ElevationEvent::Requested(e) => e.elevation,
+        ElevationEvent::Granted(e) => e.elevation,
+        ElevationEvent::Refused(e) => e.elevation,
+        ElevationEvent::Ended(e) => e.elevation,
+        ElevationEvent::Reviewed(e) => e.elevation,
+    }
+}
+
+const fn of_review_event(event: &AccessReviewEvent) -> ReviewId {
+    match event {
+        AccessReviewEvent::Opened(e) => e.review,
+        AccessReviewEvent::Decided(e) => e.review,
+        AccessReviewEvent::Closed(e) => e.review,
+    }
+}
+
 fn of_record_event(event: &RecordEvent) -> Route {
     let (record, patient) = match event {
+        RecordEvent::DraftSaved(e) => return of_patient(records::draft_stream(e.draft), e.patient),
+        RecordEvent::DraftDiscarded(e) => return of_patient(records::draft_stream(e.draft), e.patient),
         RecordEvent::Added(e) => (e.record, e.patient),
         RecordEvent::Amended(e) => (e.record, e.patient),
         RecordEvent::Signed(e) => (e.record, e.patient),
@@ -75,7 +136,9 @@ fn of_access_event(event: &AccessEvent, tenant: TenantId) -> Route {
         AccessEvent::AccessListRead(e) => about(Some(e.patient)),
         AccessEvent::Denied(e) => about(e.patient),
         AccessEvent::AuditRead(e) => about(e.patient),
-        AccessEvent::UnknownPatientRequested(_) => about(None),
+        AccessEvent::DenialExplained(e) => about(e.patient),
+        AccessEvent::DecisionExplained(e) => about(e.patient),
+        AccessEvent::UnknownPatientRequested(_) | AccessEvent::Throttled(_) => about(None),
         AccessEvent::PatientsSearched(e) => {
             let mut subjects = e.found.clone();
             subjects.sort_unstable();
@@ -86,17 +149,46 @@ fn of_access_event(event: &AccessEvent, tenant: TenantId) -> Route {
 }
 
 fn identity_stream(event: &IdentityEvent) -> String {
+    use IdentityEvent as Is;
     match event {
-        IdentityEvent::UserCreated(e) => identity::stream(e.user),
-        IdentityEvent::UsernameClaimed(e) => identity::username_stream(&e.username),
-        IdentityEvent::PasswordSet(e) => identity::stream(e.user),
-        IdentityEvent::RoleGranted(e) => identity::stream(e.user),
-        IdentityEvent::RoleRevoked(e) => identity::stream(e.user),
-        IdentityEvent::UserDisabled(e) => identity::stream(e.user),
-        IdentityEvent::UserEnabled(e) => identity::stream(e.user),
-        IdentityEvent::LoggedIn(e) => identity::stream(e.user),
-        IdentityEvent::LoginFailed(e) => identity::stream(e.user),
-        IdentityEvent::LoggedOut(e) => identity::stream(e.user),
-        IdentityEvent::StrangersCounted(_) => identity::STRANGERS_STREAM.to_owned(),
+        Is::UsernameClaimed(e) => identity::username_stream(&e.username),
+        Is::StrangersCounted(_) => identity::STRANGERS_STREAM.to_owned(),
+        // What happens often in a session's life would make its user's stream long.
+        Is::SessionRefreshed(e) => identity::session_stream(e.session),
+        Is::RefreshTokenReused(e) => identity::session_stream(e.session),
+        Is::SessionSeen(e) => identity::session_stream(e.session),
+        Is::SessionLocked(e) => identity::session_stream(e.session),
+        Is::SessionUnlocked(e) => identity::session_stream(e.session),
+        Is::DocumentationModeSet(e) => identity::session_stream(e.session),
+        // In the stream of the account elsewhere, so that it is linked to one user at most.
+        Is::ExternalLinked(e) => identity::external_stream(&e.subject),
+        Is::ExternalUnlinked(e) => identity::external_stream(&e.subject),
+        Is::UserCreated(e) => identity::stream(e.user),
+        Is::RoleGranted(e) => identity::stream(e.user),
+        Is::RoleRevoked(e) => identity::stream(e.user),
+        Is::UserDisabled(e) => identity::stream(e.user),
+        Is::UserEnabled(e) => identity::stream(e.user),
+        Is::PlacesSet(e) => identity::stream(e.user),
+        Is::HoursSet(e) => identity::stream(e.user),
+        Is::NetworksSet(e) => identity::stream(e.user),
+        Is::ContactSet(e) => identity::stream(e.user),
+        Is::ServiceKeySet(e) => identity::stream(e.user),
+        Is::ApiKeyIssued(e) => identity::stream(e.user),
+        Is::ApiKeyRevoked(e) => identity::stream(e.user),
+        Is::PasswordSet(e) => identity::stream(e.user),
+        Is::PasswordResetRequested(e) => identity::stream(e.user),
+        Is::TotpEnrolled(e) => identity::stream(e.user),
+        Is::PasskeyEnrolled(e) => identity::stream(e.user),
+        Is::ChannelEnrolled(e) => identity::stream(e.user),
+        Is::FactorRemoved(e) => identity::stream(e.user),
+        Is::RecoveryCodesIssued(e) => identity::stream(e.user),
+        Is::CodeSent(e) => identity::stream(e.user),
+        Is::LoggedIn(e) => identity::stream(e.user),
+        Is::LoginFailed(e) => identity::stream(e.user),
+        Is::AccountLocked(e) => identity::stream(e.user),
+        Is::AccountUnlocked(e) => identity::stream(e.user),
+        Is::SteppedUp(e) => identity::stream(e.user),
+        Is::LoggedOut(e) => identity::stream(e.user),
+        Is::SessionsEnded(e) => identity::stream(e.user),
     }
 }

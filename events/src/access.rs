@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::field::GroupSet;
-use crate::ids::{PatientId, RecordId, TenantId};
+use crate::ids::{EmergencyId, EventId, PatientId, RecordId, TenantId};
 use crate::records::RecordKind;
 use crate::token::TokenKind;
 
@@ -28,6 +28,34 @@ pub struct Grounds {
     pub policies: Vec<String>,
     /// Version of the policy set (hex, first 16 digits of its BLAKE3 hash).
     pub policy_version: String,
+    /// The emergency it happened in, if it rests on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<EmergencyId>,
+    /// What the user says it was for; watched patients are not opened without (ACC-21).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<AccessReason>,
+}
+
+/// Why one patient was looked at, more closely than the purpose of use says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessReason {
+    /// Treating the patient now.
+    DirectCare,
+    /// Asked for advice.
+    Consultation,
+    /// Preparing or following up a visit.
+    VisitPreparation,
+    /// An emergency.
+    Emergency,
+    /// Billing or insurance.
+    Billing,
+    /// Registration or correction of master data.
+    Registration,
+    /// The patient asked.
+    PatientRequest,
+    /// An inquiry into the access of others.
+    Inquiry,
 }
 
 /// A patient's chart was opened.
@@ -126,19 +154,69 @@ pub struct AccessListRead {
     pub grounds: Grounds,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
+/// Somebody was shown why an access was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenialExplained {
+    /// The refusal: an [`AccessDenied`], or an [`UnknownPatientRequested`].
+    pub denial: EventId,
+    /// The patient it concerned, if there is such a patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient: Option<PatientId>,
+    /// On what grounds it was shown.
+    pub grounds: Grounds,
+}
+
+/// Somebody asked what policy would say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionExplained {
+    /// About which user.
+    pub user: crate::ids::UserId,
+    /// About which patient, if there is such a patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patient: Option<PatientId>,
+    /// About which action.
+    pub action: String,
+    /// On what grounds it was shown.
+    pub grounds: Grounds,
+}
+
+/// Somebody asked too much in too short a time and was turned away: once for each rule and window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Throttled {
+    /// Which rule, as the settings name it, such as `patients_per_hour`.
+    pub rule: String,
+}
+
+fn upcast(kind: &str, from: u16, body: Value) -> Option<Value> {
+    match (kind, from) {
+        // Grounds have since gained members that may be absent.
+        (
+            "access.chart-opened"
+            | "access.records-opened"
+            | "access.patients-searched"
+            | "access.audit-read"
+            | "access.access-list-read",
+            1,
+        ) => Some(body),
+        _ => None,
+    }
 }
 
 area_events! {
     /// Events of looking, and of being refused.
     AccessEvent in "access", upcast upcast {
-        "chart-opened" v 1 => ChartOpened(ChartOpened),
-        "records-opened" v 1 => RecordsOpened(RecordsOpened),
-        "patients-searched" v 1 => PatientsSearched(PatientsSearched),
+        "chart-opened" v 2 => ChartOpened(ChartOpened),
+        "records-opened" v 2 => RecordsOpened(RecordsOpened),
+        "patients-searched" v 2 => PatientsSearched(PatientsSearched),
         "denied" v 1 => Denied(AccessDenied),
         "unknown-patient-requested" v 1 => UnknownPatientRequested(UnknownPatientRequested),
-        "audit-read" v 1 => AuditRead(AuditRead),
-        "access-list-read" v 1 => AccessListRead(AccessListRead),
+        "audit-read" v 2 => AuditRead(AuditRead),
+        "access-list-read" v 2 => AccessListRead(AccessListRead),
+        "denial-explained" v 1 => DenialExplained(DenialExplained),
+        "decision-explained" v 1 => DecisionExplained(DecisionExplained),
+        "throttled" v 1 => Throttled(Throttled),
     }
 }

@@ -4,7 +4,12 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::access::AccessEvent;
+use crate::access_reviews::AccessReviewEvent;
+use crate::alerts::AlertEvent;
+use crate::break_glass::BreakGlassEvent;
 use crate::care_teams::CareTeamEvent;
+use crate::consent::ConsentEvent;
+use crate::elevations::ElevationEvent;
 use crate::governance::GovernanceEvent;
 use crate::identity::IdentityEvent;
 use crate::ids::{EventId, PatientId};
@@ -125,6 +130,11 @@ event! {
     "care-teams" => CareTeam(CareTeamEvent),
     "access" => Access(AccessEvent),
     "identity" => Identity(IdentityEvent),
+    "break-glass" => BreakGlass(BreakGlassEvent),
+    "consent" => Consent(ConsentEvent),
+    "alerts" => Alert(AlertEvent),
+    "elevations" => Elevation(ElevationEvent),
+    "access-reviews" => AccessReview(AccessReviewEvent),
     "governance" => Governance(GovernanceEvent),
 }
 

@@ -1,10 +1,18 @@
-//! Users, their roles and their logins.
+//! Users, how they prove who they are, and their sessions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{PatientId, SessionId, TenantId, UserId};
 use crate::meta::Role;
+
+mod accounts;
+mod factors;
+mod sessions;
+
+pub use accounts::*;
+pub use factors::*;
+pub use sessions::*;
 
 /// The stream of a user.
 #[must_use]
@@ -20,6 +28,18 @@ pub fn username_stream(username: &str) -> String {
     format!("usernames-{hex}")
 }
 
+/// The stream of a session: what happens often, such as a renewed token. Where it begins and ends stands in the user's stream.
+#[must_use]
+pub fn session_stream(session: SessionId) -> String {
+    format!("sessions-{session}")
+}
+
+/// The stream that holds the claim on an account elsewhere: at most one user has it. `subject` is a keyed hash in hex.
+#[must_use]
+pub fn external_stream(subject: &str) -> String {
+    format!("externals-{subject}")
+}
+
 /// The stream that tells of what strangers did.
 pub const STRANGERS_STREAM: &str = "identity-strangers";
 
@@ -33,6 +53,8 @@ pub struct UserCreated {
     pub username: String,
     /// The organisation.
     pub tenant: TenantId,
+    /// A person or a program.
+    pub kind: AccountKind,
     /// What the user may be.
     pub roles: Vec<Role>,
     /// Departments.
@@ -51,22 +73,6 @@ pub struct UsernameClaimed {
     pub user: UserId,
     /// The name.
     pub username: String,
-}
-
-/// A password was set.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordSet {
-    /// The user.
-    pub user: UserId,
-    /// Argon2id hash in PHC form, sealed under the organisation's key: a stolen ledger gives nothing to guess against.
-    pub hash: crate::sealed::Ciphertext,
-}
-
-impl std::fmt::Debug for PasswordSet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "PasswordSet({})", self.user)
-    }
 }
 
 /// A role was granted.
@@ -105,63 +111,59 @@ pub struct UserEnabled {
     pub user: UserId,
 }
 
-/// Somebody logged in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoggedIn {
-    /// The user.
-    pub user: UserId,
-    /// The new session.
-    pub session: SessionId,
-    /// When the session ends at the latest.
-    pub expires_at: jiff::Timestamp,
-}
-
-/// A known user's login failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoginFailed {
-    /// The user.
-    pub user: UserId,
-}
-
-/// Logins that failed before anyone was known, in one minute from one source: a bounded summary.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StrangersCounted {
-    /// The minute, RFC 3339.
-    pub minute: jiff::Timestamp,
-    /// How many tries.
-    pub tries: u64,
-}
-
-/// Somebody logged out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LoggedOut {
-    /// The user.
-    pub user: UserId,
-    /// The session that ended.
-    pub session: SessionId,
-}
-
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
+fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
+    match (kind, from) {
+        ("identity.user-created", 1) => body["kind"] = "person".into(),
+        // Then the password was all there was, nothing was tied to a place, and nothing could be renewed.
+        ("identity.logged-in", 1) => body["proofs"] = serde_json::json!([{"factor": "password"}]),
+        ("identity.login-failed", 1) => {
+            body["factor"] = "password".into();
+            body["known_device"] = false.into();
+        }
+        _ => return None,
+    }
+    Some(body)
 }
 
 area_events! {
     /// Events of users and logins.
     IdentityEvent in "identity", upcast upcast {
-        "user-created" v 1 => UserCreated(UserCreated),
+        "user-created" v 2 => UserCreated(UserCreated),
         "username-claimed" v 1 => UsernameClaimed(UsernameClaimed),
-        "password-set" v 1 => PasswordSet(PasswordSet),
         "role-granted" v 1 => RoleGranted(RoleGranted),
         "role-revoked" v 1 => RoleRevoked(RoleRevoked),
         "user-disabled" v 1 => UserDisabled(UserDisabled),
         "user-enabled" v 1 => UserEnabled(UserEnabled),
-        "logged-in" v 1 => LoggedIn(LoggedIn),
-        "login-failed" v 1 => LoginFailed(LoginFailed),
+        "places-set" v 1 => PlacesSet(PlacesSet),
+        "hours-set" v 1 => HoursSet(HoursSet),
+        "networks-set" v 1 => NetworksSet(NetworksSet),
+        "contact-set" v 1 => ContactSet(ContactSet),
+        "external-linked" v 1 => ExternalLinked(ExternalLinked),
+        "external-unlinked" v 1 => ExternalUnlinked(ExternalUnlinked),
+        "service-key-set" v 1 => ServiceKeySet(ServiceKeySet),
+        "api-key-issued" v 1 => ApiKeyIssued(ApiKeyIssued),
+        "api-key-revoked" v 1 => ApiKeyRevoked(ApiKeyRevoked),
+        "password-set" v 1 => PasswordSet(PasswordSet),
+        "password-reset-requested" v 1 => PasswordResetRequested(PasswordResetRequested),
+        "totp-enrolled" v 1 => TotpEnrolled(TotpEnrolled),
+        "passkey-enrolled" v 1 => PasskeyEnrolled(PasskeyEnrolled),
+        "channel-enrolled" v 1 => ChannelEnrolled(ChannelEnrolled),
+        "factor-removed" v 1 => FactorRemoved(FactorRemoved),
+        "recovery-codes-issued" v 1 => RecoveryCodesIssued(RecoveryCodesIssued),
+        "code-sent" v 1 => CodeSent(CodeSent),
+        "logged-in" v 2 => LoggedIn(LoggedIn),
+        "login-failed" v 2 => LoginFailed(LoginFailed),
         "strangers-counted" v 1 => StrangersCounted(StrangersCounted),
+        "account-locked" v 1 => AccountLocked(AccountLocked),
+        "account-unlocked" v 1 => AccountUnlocked(AccountUnlocked),
+        "stepped-up" v 1 => SteppedUp(SteppedUp),
         "logged-out" v 1 => LoggedOut(LoggedOut),
+        "sessions-ended" v 1 => SessionsEnded(SessionsEnded),
+        "session-refreshed" v 1 => SessionRefreshed(SessionRefreshed),
+        "refresh-token-reused" v 1 => RefreshTokenReused(RefreshTokenReused),
+        "session-seen" v 1 => SessionSeen(SessionSeen),
+        "session-locked" v 1 => SessionLocked(SessionLocked),
+        "session-unlocked" v 1 => SessionUnlocked(SessionUnlocked),
+        "documentation-mode-set" v 1 => DocumentationModeSet(DocumentationModeSet),
     }
 }

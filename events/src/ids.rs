@@ -94,6 +94,35 @@ id!(
     CorrelationId, "correlation"
 );
 
+id!(
+    /// One time that somebody broke the glass: opened a chart in an emergency without being on the care team.
+    EmergencyId, "emergency"
+);
+id!(
+    /// An alert to security or privacy officers.
+    AlertId, "alert"
+);
+id!(
+    /// A request for a role for a short time.
+    ElevationId, "elevation"
+);
+id!(
+    /// A campaign in which somebody looks over who may do what.
+    ReviewId, "access review"
+);
+id!(
+    /// A passkey of a user.
+    PasskeyId, "passkey"
+);
+id!(
+    /// An API key of a user or a service.
+    ApiKeyId, "api key"
+);
+id!(
+    /// A question put to somebody who is logging in.
+    ChallengeId, "challenge"
+);
+
 impl SessionId {
     /// The first eight characters: all of a session id that audit listings may show (IAM-14).
     #[must_use]

@@ -8,7 +8,12 @@
 mod area;
 
 pub mod access;
+pub mod access_reviews;
+pub mod alerts;
+pub mod break_glass;
 pub mod care_teams;
+pub mod consent;
+pub mod elevations;
 pub mod envelope;
 pub mod field;
 pub mod governance;
@@ -23,7 +28,10 @@ pub mod values;
 
 pub use envelope::{DecodeError, Encoded, Event, Recorded};
 pub use field::{Class, Field, Group, GroupSet};
-pub use ids::{CorrelationId, EventId, PatientId, RecordId, SessionId, TenantId, UserId};
+pub use ids::{
+    AlertId, ApiKeyId, ChallengeId, CorrelationId, ElevationId, EmergencyId, EventId, PasskeyId, PatientId, RecordId,
+    ReviewId, SessionId, TenantId, UserId,
+};
 pub use meta::{Actor, ActorKind, Client, Meta, Outcome, Purpose, Role};
 pub use sealed::{Ciphertext, Sealed, SealedFields};
 pub use token::{Token, TokenKind};

@@ -38,11 +38,27 @@ pub enum Role {
     Admin,
     /// Registers patients and corrects demographics.
     Registrar,
+    /// Helps those who treat; takes vital signs.
+    MedicalAssistant,
+    /// Treats on the way to the house.
+    Paramedic,
+    /// Treats in the emergency department.
+    EmergencyStaff,
+    /// Looks after the quality of treatment; sees nothing of a single patient.
+    Quality,
+    /// Ends sessions, unlocks accounts, approves elevations, answers alerts; has no clinical access (ACC-06).
+    SecurityAdmin,
+    /// Runs the system: views, imports; manages nobody (ACC-06).
+    SystemAdmin,
+    /// Looks after the stores; manages nobody (ACC-06).
+    DatabaseAdmin,
+    /// A program with an account of its own: may only what its scopes name.
+    Service,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::Patient,
         Self::Physician,
         Self::Nurse,
@@ -51,6 +67,14 @@ impl Role {
         Self::ComplianceOfficer,
         Self::Admin,
         Self::Registrar,
+        Self::MedicalAssistant,
+        Self::Paramedic,
+        Self::EmergencyStaff,
+        Self::Quality,
+        Self::SecurityAdmin,
+        Self::SystemAdmin,
+        Self::DatabaseAdmin,
+        Self::Service,
     ];
     /// The name in policies, tokens and answers.
     #[must_use]
@@ -64,6 +88,14 @@ impl Role {
             Self::ComplianceOfficer => "compliance-officer",
             Self::Admin => "admin",
             Self::Registrar => "registrar",
+            Self::MedicalAssistant => "medical-assistant",
+            Self::Paramedic => "paramedic",
+            Self::EmergencyStaff => "emergency-staff",
+            Self::Quality => "quality",
+            Self::SecurityAdmin => "security-admin",
+            Self::SystemAdmin => "system-admin",
+            Self::DatabaseAdmin => "database-admin",
+            Self::Service => "service",
         }
     }
 }
@@ -77,7 +109,9 @@ impl std::str::FromStr for Role {
 
 /// Text that names no role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role: expected patient, physician, nurse, billing, auditor, compliance-officer, admin or registrar")]
+#[error(
+    "unknown role: expected patient, physician, nurse, medical-assistant, paramedic, emergency-staff, billing, registrar, quality, auditor, compliance-officer, admin, security-admin, system-admin, database-admin or service"
+)]
 pub struct UnknownRole;
 
 /// Why the data was used: HL7 v3 PurposeOfUse codes.

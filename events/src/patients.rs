@@ -132,12 +132,38 @@ pub struct PatientFlagged {
     pub patient: PatientId,
     /// Whether watched from now on.
     pub vip: bool,
+    /// Why watched, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<WatchReason>,
+    /// Whether there is no such person: a record that nobody has a reason to touch.
+    #[serde(default)]
+    pub decoy: bool,
     /// Who asked for it.
     pub by: UserId,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
+/// Why a patient is specially watched (ACC-21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchReason {
+    /// Known to the public.
+    PublicFigure,
+    /// Works here, or belongs to the family of somebody who does.
+    StaffOrFamily,
+    /// Sits on the board.
+    Board,
+    /// Is party to a legal case.
+    LegalCase,
+    /// Asked for it.
+    OnRequest,
+}
+
+fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
+    match (kind, from) {
+        ("patients.flagged", 1) => body["decoy"] = false.into(),
+        _ => return None,
+    }
+    Some(body)
 }
 
 area_events! {
@@ -151,6 +177,6 @@ area_events! {
         "parted" v 1 => Parted(PatientParted),
         "token-claimed" v 1 => TokenClaimed(TokenClaimed),
         "token-released" v 1 => TokenReleased(TokenReleased),
-        "flagged" v 1 => Flagged(PatientFlagged),
+        "flagged" v 2 => Flagged(PatientFlagged),
     }
 }

@@ -332,6 +332,38 @@ pub struct RecordRetracted {
     pub by: UserId,
 }
 
+/// The stream of a draft.
+#[must_use]
+pub fn draft_stream(draft: RecordId) -> String {
+    format!("drafts-{draft}")
+}
+
+/// What somebody was writing was kept (IAM-18). Nobody but its author sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftSaved {
+    /// The draft; a record made of it has the same id.
+    pub draft: RecordId,
+    /// The patient.
+    pub patient: PatientId,
+    /// Who is writing.
+    pub author: UserId,
+    /// Sealed text of the form, JSON.
+    pub body: Ciphertext,
+}
+
+/// A draft was made into a record or thrown away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftDiscarded {
+    /// The draft.
+    pub draft: RecordId,
+    /// The patient.
+    pub patient: PatientId,
+    /// Who wrote it.
+    pub author: UserId,
+}
+
 fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
     None // every type is at its first version
 }
@@ -344,5 +376,7 @@ area_events! {
         "signed" v 1 => Signed(RecordSigned),
         "addendum-added" v 1 => AddendumAdded(AddendumAdded),
         "retracted" v 1 => Retracted(RecordRetracted),
+        "draft-saved" v 1 => DraftSaved(DraftSaved),
+        "draft-discarded" v 1 => DraftDiscarded(DraftDiscarded),
     }
 }

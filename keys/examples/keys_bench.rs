@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use aes_siv::aead::KeyInit;
 use aes_siv::siv::Aes256Siv;
+use wardbook_events::care_teams::Function;
 use wardbook_events::{Field, PatientId, Purpose, Role, Sealed, TenantId, UserId};
 use wardbook_keys::{Keys, KeysConfig, RootKey, SearchTerms};
 use wardbook_ledger::{Draft, EventId, ExpectedVersion, Ledger, Payload, SubjectId};
-use wardbook_policy::{Action, Ask, PatientFacts, Policies, Principal};
+use wardbook_policy::{Action, Ask, Member, PatientFacts, Policies, Principal};
 
 const TENANT: TenantId = TenantId::from_bytes([1; 16]);
 const STREAM: &str = "patient-0190a3c4-7d10-7cc2-b5c1-2f3e4d5a6b7c";
@@ -72,25 +73,13 @@ fn against_raw(bytes: usize) -> Result<(), Box<dyn Error>> {
 
 fn allowed() -> Result<(wardbook_policy::Permit, wardbook_ledger::Receipt), Box<dyn Error>> {
     let user = UserId::from_bytes([4; 16]);
-    let doctor = Principal {
-        user,
-        tenant: TENANT,
-        roles: [Role::Physician].into(),
-        active: true,
-        departments: [].into(),
-        patient: None,
-        proxy_for: [].into(),
-        mfa: 1,
-    };
+    let doctor = Principal { mfa: 1, ..Principal::new(user, TENANT, [Role::Physician].into()) };
     let facts = PatientFacts {
-        patient: patient(0),
-        tenant: TENANT,
-        departments: [].into(),
-        vip: false,
-        members: [(user, None)].into(),
+        members: [(user, Member { function: Function::Attending, until: None })].into(),
+        ..PatientFacts::new(patient(0), TENANT)
     };
     let event = wardbook_events::EventId::from_bytes([6; 16]);
-    let ask = Ask { now: jiff::Timestamp::UNIX_EPOCH, purpose: Purpose::Treatment, address: None, event };
+    let ask = Ask::new(jiff::Timestamp::UNIX_EPOCH, Purpose::Treatment, event);
     let wanted = [Field::Name.group()].into_iter().collect();
     let permit = Policies::shipped()?.read(&doctor, &facts, None, &ask, wanted, Action::ReadChart)?;
     let draft = Draft {

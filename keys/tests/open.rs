@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wardbook_events::care_teams::Function;
 use wardbook_events::records::{RecordKind, Sensitivity, stream};
 use wardbook_events::{EventId, Field, Group, GroupSet, PatientId, Purpose, RecordId, Role, Sealed, TenantId, UserId};
 use wardbook_keys::{Keys, OpenError};
 use wardbook_ledger::{Draft, ExpectedVersion, Ledger, Payload, Receipt, SubjectId};
-use wardbook_policy::{Action, Ask, PatientFacts, Permit, Policies, Principal, RecordFacts};
+use wardbook_policy::{Action, Ask, Member, PatientFacts, Permit, Policies, Principal, RecordFacts};
 
 const TENANT: TenantId = TenantId::from_bytes([1; 16]);
 const ADA: PatientId = PatientId::from_bytes([2; 16]);
@@ -39,24 +40,12 @@ impl House {
 
     /// A physician of the care team asks; the access event will have this id.
     fn permit(&self, patient: PatientId, entry: Option<&RecordFacts>, groups: &[Group], event: EventId) -> Permit {
-        let doctor = Principal {
-            user: DOCTOR,
-            tenant: TENANT,
-            roles: BTreeSet::from([Role::Physician]),
-            active: true,
-            departments: BTreeSet::new(),
-            patient: None,
-            proxy_for: BTreeSet::new(),
-            mfa: 1,
-        };
+        let doctor = Principal { mfa: 1, ..Principal::new(DOCTOR, TENANT, BTreeSet::from([Role::Physician])) };
         let facts = PatientFacts {
-            patient,
-            tenant: TENANT,
-            departments: BTreeSet::new(),
-            vip: false,
-            members: BTreeMap::from([(DOCTOR, None)]),
+            members: BTreeMap::from([(DOCTOR, Member { function: Function::Attending, until: None })]),
+            ..PatientFacts::new(patient, TENANT)
         };
-        let ask = Ask { now: jiff::Timestamp::UNIX_EPOCH, purpose: Purpose::Treatment, address: None, event };
+        let ask = Ask::new(jiff::Timestamp::UNIX_EPOCH, Purpose::Treatment, event);
         let wanted: GroupSet = groups.iter().copied().collect();
         self.policies.read(&doctor, &facts, entry, &ask, wanted, Action::ReadChart).unwrap()
     }

@@ -46,12 +46,36 @@ pub enum Action {
     Replay,
     /// Import patients and their entries. On [`crate::Target::Tenant`].
     Import,
+    /// Break the glass: open a chart in an emergency without being on the care team. On [`crate::Target::Patient`].
+    StartEmergency,
+    /// See who broke the glass, and judge it. On [`crate::Target::Tenant`].
+    ReviewEmergencies,
+    /// State what a patient allows and forbids. On [`crate::Target::Patient`].
+    ManageConsent,
+    /// See and end sessions of others, end locks. On [`crate::Target::User`].
+    ManageSessions,
+    /// Make programs' accounts and keys. On [`crate::Target::User`], or [`crate::Target::Tenant`] for a new one.
+    ManageServices,
+    /// Grant and take away roles. On [`crate::Target::User`], or [`crate::Target::Tenant`] for a new account.
+    GrantRoles,
+    /// Change one's own password, factors and keys. On [`crate::Target::User`], oneself.
+    ChangeOwnCredentials,
+    /// Ask for a role for a short time. On [`crate::Target::Tenant`].
+    RequestElevation,
+    /// Agree to a role for a short time, refuse, end or judge it. On [`crate::Target::User`], who asked.
+    DecideElevation,
+    /// Lead a campaign that looks over who may do what. On [`crate::Target::Tenant`].
+    ReviewAccess,
+    /// See alerts and take note of them. On [`crate::Target::Tenant`].
+    ReadAlerts,
+    /// See why something was refused, or what policy would say. On [`crate::Target::Tenant`].
+    ExplainDecisions,
 }
 
 impl Action {
     /// Every action; [`Action::CorrectPatient`] with all groups that can be corrected.
     #[must_use]
-    pub fn all() -> [Self; 20] {
+    pub fn all() -> [Self; 32] {
         let correctable = GroupSet::EMPTY
             .with(Group::Demographics)
             .with(Group::Contact)
@@ -78,6 +102,18 @@ impl Action {
             Self::ManageProjections,
             Self::Replay,
             Self::Import,
+            Self::StartEmergency,
+            Self::ReviewEmergencies,
+            Self::ManageConsent,
+            Self::ManageSessions,
+            Self::ManageServices,
+            Self::GrantRoles,
+            Self::ChangeOwnCredentials,
+            Self::RequestElevation,
+            Self::DecideElevation,
+            Self::ReviewAccess,
+            Self::ReadAlerts,
+            Self::ExplainDecisions,
         ]
     }
 
@@ -105,6 +141,18 @@ impl Action {
             Self::ManageProjections => "manage-projections",
             Self::Replay => "replay",
             Self::Import => "import",
+            Self::StartEmergency => "start-emergency",
+            Self::ReviewEmergencies => "review-emergencies",
+            Self::ManageConsent => "manage-consent",
+            Self::ManageSessions => "manage-sessions",
+            Self::ManageServices => "manage-services",
+            Self::GrantRoles => "grant-roles",
+            Self::ChangeOwnCredentials => "change-own-credentials",
+            Self::RequestElevation => "request-elevation",
+            Self::DecideElevation => "decide-elevation",
+            Self::ReviewAccess => "review-access",
+            Self::ReadAlerts => "read-alerts",
+            Self::ExplainDecisions => "explain-decisions",
         }
     }
 
@@ -158,6 +206,18 @@ impl CedarAction {
             Action::ManageProjections => one("manageProjections"),
             Action::Replay => one("replay"),
             Action::Import => one("importPatients"),
+            Action::StartEmergency => one("startEmergency"),
+            Action::ReviewEmergencies => one("reviewEmergencies"),
+            Action::ManageConsent => one("manageConsent"),
+            Action::ManageSessions => one("manageSessions"),
+            Action::ManageServices => one("manageServices"),
+            Action::GrantRoles => one("grantRoles"),
+            Action::ChangeOwnCredentials => one("changeOwnCredentials"),
+            Action::RequestElevation => one("requestElevation"),
+            Action::DecideElevation => one("decideElevation"),
+            Action::ReviewAccess => one("reviewAccess"),
+            Action::ReadAlerts => one("readAlerts"),
+            Action::ExplainDecisions => one("explainDecisions"),
         }
     }
 

@@ -17,7 +17,7 @@ mod probe;
 mod question;
 
 pub use action::Action;
-pub use facts::{Ask, PatientFacts, Principal, RecordFacts, Target};
+pub use facts::{Ask, Emergency, Member, PatientFacts, Principal, RecordFacts, Target, WallClock};
 pub use load::PolicyError;
 pub use obligation::{Obligation, UnknownObligation};
 pub use permit::{Denial, Permit};

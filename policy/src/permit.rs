@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wardbook_events::access::{AccessDenied, Grounds};
-use wardbook_events::{EventId, Group, GroupSet, PatientId, RecordId, Sealed, TenantId, UserId};
+use wardbook_events::access::{AccessDenied, AccessReason, Grounds};
+use wardbook_events::{EmergencyId, EventId, Group, GroupSet, PatientId, RecordId, Sealed, TenantId, UserId};
 
 use crate::action::Action;
 use crate::obligation::Obligation;
@@ -39,11 +39,18 @@ pub struct Permit {
     pub(crate) patient: Option<PatientId>,
     pub(crate) record: Option<RecordId>,
     pub(crate) action: Action,
+    pub(crate) emergency: Option<EmergencyId>,
+    pub(crate) reason: Option<AccessReason>,
     pub(crate) verdict: Arc<Verdict>,
     pub(crate) policy_version: Arc<str>,
 }
 
 impl Permit {
+    /// The break-glass that it rests on, if it rests on one.
+    #[must_use]
+    pub const fn emergency(&self) -> Option<EmergencyId> {
+        self.emergency
+    }
     /// The access event that must be durable before anything is opened.
     #[must_use]
     pub const fn event(&self) -> EventId {
@@ -97,7 +104,12 @@ impl Permit {
     /// The grounds, as access events state them.
     #[must_use]
     pub fn grounds(&self) -> Grounds {
-        Grounds { policies: self.verdict.policies.clone(), policy_version: self.policy_version.to_string() }
+        Grounds {
+            policies: self.verdict.policies.clone(),
+            policy_version: self.policy_version.to_string(),
+            emergency: self.emergency,
+            reason: self.reason,
+        }
     }
 
     /// Whether this value may be opened, as far as policy is concerned: right organisation, patient, entry and group, and

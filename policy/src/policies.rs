@@ -137,6 +137,7 @@ impl Policies {
         ask: &Ask,
     ) -> Result<Permit, Denial> {
         let patient = target.patient().map(|facts| facts.patient);
+        let emergency = target.patient().and_then(|facts| facts.emergency(principal.user, ask.now));
         let policy_version = Arc::clone(&self.inner.version);
         let verdict = match wish.and_then(|wish| Question::new(principal, wish, target, ask)) {
             Some(question) => self.inner.cache.answer(question, |question| self.inner.decide(question)),
@@ -152,6 +153,9 @@ impl Policies {
             patient,
             record: target.record().map(|record| record.record),
             action,
+            // Named when the decision rests on it, so that an emergency is charged with no more than it opened.
+            emergency: emergency.filter(|_| verdict.policies.iter().any(|policy| policy.starts_with("break-glass"))),
+            reason: ask.reason,
             verdict,
             policy_version,
         })

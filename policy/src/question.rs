@@ -74,7 +74,7 @@ impl Question {
             departments: facts.departments.clone(),
             vip: facts.vip,
             is_member: facts.is_member(principal.user, ask.now),
-            is_proxy: principal.proxy_for.contains(&facts.patient),
+            is_proxy: facts.is_proxy(principal.user, ask.now),
         };
         let about = match (wish, target) {
             (Wish::Read(_), Target::Patient(facts)) => About::Part(person(facts), None),
@@ -82,7 +82,12 @@ impl Question {
             (Wish::Read(_), _) => return None,
             (Wish::Act(action), target) => match (action, target) {
                 (
-                    Action::CorrectPatient(_) | Action::MergePatients | Action::FlagPatient | Action::ReadOwnAccessList,
+                    Action::CorrectPatient(_)
+                    | Action::MergePatients
+                    | Action::FlagPatient
+                    | Action::ReadOwnAccessList
+                    | Action::StartEmergency
+                    | Action::ManageConsent,
                     Target::Patient(facts),
                 ) => About::Part(person(facts), None),
                 (
@@ -97,13 +102,28 @@ impl Question {
                     About::Membership(person(facts), user)
                 }
                 (Action::ReadAudit | Action::Replay, Target::Audit(facts)) => About::Audit(facts.map(person)),
-                (Action::ManageUsers, Target::User(user)) => About::System(Some(user)),
+                (
+                    Action::ManageUsers
+                    | Action::ManageSessions
+                    | Action::ManageServices
+                    | Action::GrantRoles
+                    | Action::ChangeOwnCredentials
+                    | Action::DecideElevation,
+                    Target::User(user),
+                ) => About::System(Some(user)),
                 (
                     Action::SearchPatients
                     | Action::RegisterPatient
                     | Action::Import
                     | Action::ManageUsers
-                    | Action::ManageProjections,
+                    | Action::ManageProjections
+                    | Action::ManageServices
+                    | Action::GrantRoles
+                    | Action::ReviewEmergencies
+                    | Action::RequestElevation
+                    | Action::ReviewAccess
+                    | Action::ReadAlerts
+                    | Action::ExplainDecisions,
                     Target::Tenant,
                 ) => About::System(None),
                 _ => return None,
@@ -116,7 +136,7 @@ impl Question {
             mfa: principal.mfa,
             user: principal.user,
             tenant: principal.tenant,
-            roles: principal.roles.clone(),
+            roles: principal.roles_at(ask.now),
             active: principal.active,
             departments: principal.departments.clone(),
             own: principal.patient,

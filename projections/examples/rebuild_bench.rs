@@ -118,7 +118,12 @@ fn event(position: u64) -> Recorded {
                 (identity::stream(user), LoggedIn { user, session, expires_at }.into())
             }
             _ => {
-                let grounds = Grounds { policies: vec!["care-team".into()], policy_version: "0123456789abcdef".into() };
+                let grounds = Grounds {
+                    policies: vec!["care-team".into()],
+                    policy_version: "0123456789abcdef".into(),
+                    emergency: None,
+                    reason: None,
+                };
                 (
                     patient_stream(who),
                     ChartOpened { patient: who, groups: GroupSet::all(), grounds, as_of: None }.into(),

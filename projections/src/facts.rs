@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
+use wardbook_events::break_glass::BreakGlassEvent;
 use wardbook_events::care_teams::CareTeamEvent;
+use wardbook_events::consent::ConsentEvent;
+use wardbook_events::elevations::ElevationEvent;
 use wardbook_events::identity::IdentityEvent;
 use wardbook_events::patients::PatientEvent;
 use wardbook_events::{Event, PatientId, Recorded, UserId};
-use wardbook_policy::{PatientFacts, Principal, RecordFacts};
+use wardbook_policy::{Member, PatientFacts, Principal, RecordFacts};
 
 use crate::error::ViewError;
 use crate::records::{Record, State};
@@ -72,14 +75,10 @@ impl Views {
         self.facts.users.get_or_load(user, || {
             let Some(found) = self.identity.user(user)? else { return Ok(Vec::new()) };
             let principal = Principal {
-                user,
-                tenant: found.tenant,
-                roles: found.roles,
                 active: found.active,
                 departments: found.departments,
                 patient: found.patient,
-                proxy_for: BTreeSet::new(),
-                mfa: 0,
+                ..Principal::new(user, found.tenant, found.roles)
             };
             Ok(vec![(user, Arc::new(KnownUser { principal, disabled_at: found.disabled_at, version: found.changed }))])
         })
@@ -99,10 +98,9 @@ impl Views {
                 let team = self.care_teams.get(one.patient)?;
                 version = version.max(team.changed).max(one.changed);
                 for (user, member) in team.members {
-                    members
-                        .entry(user)
-                        .and_modify(|until| *until = later(*until, member.until))
-                        .or_insert(member.until);
+                    let member = Member { function: member.function, until: member.until };
+                    let longest = |known: &mut Member| *known = longer(*known, member);
+                    members.entry(user).and_modify(longest).or_insert(member);
                 }
             }
             let departments: BTreeSet<_> = family.iter().flat_map(|one| one.departments.iter().cloned()).collect();
@@ -110,7 +108,7 @@ impl Views {
             let ids: Arc<[PatientId]> = family.iter().map(|one| one.patient).collect();
             let known = |patient| {
                 let (departments, members) = (departments.clone(), members.clone());
-                let facts = PatientFacts { patient, tenant: survivor.tenant, departments, vip, members };
+                let facts = PatientFacts { departments, vip, members, ..PatientFacts::new(patient, survivor.tenant) };
                 (patient, Arc::new(KnownPatient { facts, family: Arc::clone(&ids), version }))
             };
             // All of a family are kept and thrown out together, so that one cannot outlive a change of another.
@@ -119,9 +117,10 @@ impl Views {
     }
 }
 
-/// Of two ends of an assignment the later; none is the latest.
-fn later(one: Option<jiff::Timestamp>, other: Option<jiff::Timestamp>) -> Option<jiff::Timestamp> {
-    one.zip(other).map(|(one, other)| one.max(other))
+/// Of two places on a care team the one that ends later; without an end is the latest.
+fn longer(one: Member, other: Member) -> Member {
+    let end = |member: Member| member.until.unwrap_or(jiff::Timestamp::MAX);
+    if end(other) > end(one) { other } else { one }
 }
 
 /// Facts in memory.
@@ -143,19 +142,28 @@ impl FactsCache {
     pub(crate) fn forget(&self, events: &[Recorded]) {
         for event in events {
             match &event.event {
-                Event::Identity(
-                    IdentityEvent::LoggedIn(_)
-                    | IdentityEvent::LoggedOut(_)
-                    | IdentityEvent::LoginFailed(_)
-                    | IdentityEvent::StrangersCounted(_)
-                    | IdentityEvent::PasswordSet(_)
-                    | IdentityEvent::UsernameClaimed(_),
-                ) => {}
                 Event::Identity(IdentityEvent::UserCreated(e)) => self.users.forget(&[e.user]),
                 Event::Identity(IdentityEvent::RoleGranted(e)) => self.users.forget(&[e.user]),
                 Event::Identity(IdentityEvent::RoleRevoked(e)) => self.users.forget(&[e.user]),
                 Event::Identity(IdentityEvent::UserDisabled(e)) => self.users.forget(&[e.user]),
                 Event::Identity(IdentityEvent::UserEnabled(e)) => self.users.forget(&[e.user]),
+                Event::Identity(IdentityEvent::PlacesSet(e)) => self.users.forget(&[e.user]),
+                Event::Identity(IdentityEvent::HoursSet(e)) => self.users.forget(&[e.user]),
+                // The rest is about logins and sessions, which policy does not look at.
+                Event::Identity(_) => {}
+                Event::Elevation(ElevationEvent::Granted(e)) => self.users.forget(&[e.user]),
+                Event::Elevation(ElevationEvent::Ended(e)) => self.users.forget(&[e.user]),
+                Event::Elevation(_) => {}
+                Event::BreakGlass(BreakGlassEvent::Started(e)) => self.forget_patient(e.patient),
+                Event::BreakGlass(BreakGlassEvent::Extended(e)) => self.forget_patient(e.patient),
+                Event::BreakGlass(BreakGlassEvent::Ended(e)) => self.forget_patient(e.patient),
+                Event::BreakGlass(BreakGlassEvent::Reviewed(_)) => {}
+                Event::Consent(ConsentEvent::AccessRestricted(e)) => self.forget_patient(e.patient),
+                Event::Consent(ConsentEvent::RestrictionLifted(e)) => self.forget_patient(e.patient),
+                Event::Consent(ConsentEvent::DisclosurePermitted(e)) => self.forget_patient(e.patient),
+                Event::Consent(ConsentEvent::DisclosureWithdrawn(e)) => self.forget_patient(e.patient),
+                Event::Consent(ConsentEvent::ProxyGranted(e)) => self.forget_patient(e.patient),
+                Event::Consent(ConsentEvent::ProxyEnded(e)) => self.forget_patient(e.patient),
                 Event::CareTeam(CareTeamEvent::MemberAssigned(e)) => self.forget_patient(e.patient),
                 Event::CareTeam(CareTeamEvent::MemberEnded(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::TokenClaimed(_) | PatientEvent::TokenReleased(_)) => {}
@@ -169,7 +177,11 @@ impl FactsCache {
                     | PatientEvent::Unmerged(_)
                     | PatientEvent::Parted(_),
                 ) => self.patients.clear(),
-                Event::Record(_) | Event::Access(_) | Event::Governance(_) => {}
+                Event::Record(_)
+                | Event::Access(_)
+                | Event::Alert(_)
+                | Event::AccessReview(_)
+                | Event::Governance(_) => {}
             }
         }
     }

@@ -154,7 +154,7 @@ impl View for IdentityView {
                 }
                 change(tx, event, e.user, |_| {})
             }
-            IdentityEvent::StrangersCounted(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }

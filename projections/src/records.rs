@@ -189,6 +189,7 @@ impl View for RecordsView {
             RecordEvent::Retracted(e) => change(tx, event, e.record, |record| {
                 record.state = State::Retracted { by: e.by, at: event.recorded_at }
             }),
+            RecordEvent::DraftSaved(_) | RecordEvent::DraftDiscarded(_) => Ok(()),
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).unwrap()
 }
 fn grounds() -> Grounds {
-    Grounds { policies: vec!["care-team".into()], policy_version: "0".into() }
+    Grounds { policies: vec!["care-team".into()], policy_version: "0".into(), emergency: None, reason: None }
 }
 
 /// A log under construction: the n-th event is recorded in the n-th second.

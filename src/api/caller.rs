@@ -157,6 +157,7 @@ fn authenticate(anyone: Anyone, headers: &HeaderMap) -> Result<Caller, Problem> 
         user: Arc::clone(&user),
         role,
         purpose,
+        reason: None,
         session: Some(claims.sid),
         correlation: context.correlation,
         client,

@@ -69,7 +69,16 @@ pub async fn user(app: &App, username: &str, password: SecretString) -> Result<A
     let known = app.views().principal(claims.user)?.ok_or("this user is not known")?;
     let (role, purpose) = role_and_purpose(&known.principal.roles, None).ok_or("this user has no role")?;
     let client = Client { session: Some(begun.session), ..client() };
-    Ok(Asker { user: known, role, purpose, session: Some(begun.session), correlation, client, address: None })
+    Ok(Asker {
+        user: known,
+        role,
+        purpose,
+        reason: None,
+        session: Some(begun.session),
+        correlation,
+        client,
+        address: None,
+    })
 }
 
 fn client() -> Client {

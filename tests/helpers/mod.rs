@@ -105,7 +105,7 @@ impl TestApp {
         let app = &self.app;
         let id = app.new_id().unwrap();
         let asker = operator(app.config().organisation.id, Role::Admin, id);
-        let ask = Ask { now: app.now(), purpose: asker.purpose, address: None, event: EventId::new(id) };
+        let ask = Ask::new(app.now(), asker.purpose, EventId::new(id));
         let permit = app.policies().act(asker.principal(), Action::ManageUsers, Target::Tenant, &ask).unwrap();
         let phc = app.passwords().hash_blocking(&PASSWORD.into()).unwrap();
         let command = CreateUser {

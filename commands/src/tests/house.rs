@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use uuid::Uuid;
+use wardbook_events::care_teams::Function;
 use wardbook_events::records::{Coded, RecordBody, RecordKind};
 use wardbook_events::values::{BirthDate, Line, NamePart, PersonName, Ssn};
 use wardbook_events::{
@@ -12,7 +13,7 @@ use wardbook_events::{
 };
 use wardbook_keys::Keys;
 use wardbook_ledger::Ledger;
-use wardbook_policy::{Action, Ask, Denial, PatientFacts, Permit, Policies, Principal, RecordFacts, Target};
+use wardbook_policy::{Action, Ask, Denial, Member, PatientFacts, Permit, Policies, Principal, RecordFacts, Target};
 
 use crate::patients::RegisterPatient;
 use crate::records::AddRecord;
@@ -77,29 +78,21 @@ impl Person {
     }
     pub(super) fn principal(self) -> Principal {
         Principal {
-            user: self.user(),
-            tenant: tenant(),
-            roles: BTreeSet::from([self.1]),
-            active: true,
-            departments: BTreeSet::new(),
-            patient: None,
-            proxy_for: BTreeSet::new(),
             mfa: 2,
+            fresh_until: Some(Timestamp::MAX),
+            ..Principal::new(self.user(), tenant(), BTreeSet::from([self.1]))
         }
     }
     pub(super) fn ask(self) -> Ask {
-        Ask { now: now(), purpose: self.2, address: None, event: EventId::new(Uuid::from_u128(0xee00_0000 + fresh())) }
+        Ask::new(now(), self.2, EventId::new(Uuid::from_u128(0xee00_0000 + fresh())))
     }
 }
 
 /// A patient whom the physician treats.
 pub(super) fn facts(patient: PatientId) -> PatientFacts {
     PatientFacts {
-        patient,
-        tenant: tenant(),
-        departments: BTreeSet::new(),
-        vip: false,
-        members: BTreeMap::from([(PHYSICIAN.user(), None)]),
+        members: BTreeMap::from([(PHYSICIAN.user(), Member { function: Function::Attending, until: None })]),
+        ..PatientFacts::new(patient, tenant())
     }
 }
 pub(super) fn record_facts(record: RecordId, signed: bool) -> RecordFacts {

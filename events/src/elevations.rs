@@ -1,0 +1,99 @@
+//! A role for a short time: asked for, approved by somebody else, over by itself (ACC-06).
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::break_glass::ReviewOutcome;
+use crate::ids::{ElevationId, UserId};
+use crate::meta::Role;
+
+/// The stream of one request.
+#[must_use]
+pub fn stream(elevation: ElevationId) -> String {
+    format!("elevations-{elevation}")
+}
+
+/// Somebody asks for a role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElevationRequested {
+    /// This request.
+    pub elevation: ElevationId,
+    /// Who asks.
+    pub user: UserId,
+    /// For which role.
+    pub role: Role,
+    /// For how long, in seconds.
+    pub lasts_s: u32,
+    /// What for, in words; such as the number of a ticket. Never about a patient.
+    pub reason: String,
+}
+
+/// Somebody else agreed; or, in an emergency, nobody was asked and `by` is absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElevationGranted {
+    /// The request.
+    pub elevation: ElevationId,
+    /// Who has the role.
+    pub user: UserId,
+    /// Which role.
+    pub role: Role,
+    /// Until when.
+    pub until: Timestamp,
+    /// Who agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<UserId>,
+}
+
+/// Somebody else refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElevationRefused {
+    /// The request.
+    pub elevation: ElevationId,
+    /// Who refused.
+    pub by: UserId,
+}
+
+/// It ended before its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElevationEnded {
+    /// The request.
+    pub elevation: ElevationId,
+    /// Who had the role.
+    pub user: UserId,
+    /// Which role.
+    pub role: Role,
+    /// Who ended it.
+    pub by: UserId,
+}
+
+/// Somebody else judged an elevation that nobody had approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElevationReviewed {
+    /// The request.
+    pub elevation: ElevationId,
+    /// Who judged.
+    pub by: UserId,
+    /// What was found.
+    pub outcome: ReviewOutcome,
+}
+
+fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
+    None // every type is at its first version
+}
+
+area_events! {
+    /// Events of elevations.
+    ElevationEvent in "elevations", upcast upcast {
+        "requested" v 1 => Requested(ElevationRequested),
+        "granted" v 1 => Granted(ElevationGranted),
+        "refused" v 1 => Refused(ElevationRefused),
+        "ended" v 1 => Ended(ElevationEnded),
+        "reviewed" v 1 => Reviewed(ElevationReviewed),
+    }
+}
