@@ -17,7 +17,7 @@ use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
 use crate::follower::{Follower, FollowerError};
 use crate::passwords::{PasswordError, Passwords};
-use crate::sessions::{FailedLogins, JustEnded};
+use crate::sessions::{FailedLogins, JustEnded, UnknownNames};
 use crate::tokens::{TokenKeyError, Tokens};
 
 /// Why the application could not be opened.
@@ -83,6 +83,7 @@ struct Inner {
     passwords: Passwords,
     ended: JustEnded,
     failed: FailedLogins,
+    unknown_names: UnknownNames,
 }
 
 impl App {
@@ -126,6 +127,7 @@ impl App {
         let passwords = Passwords::new(&config.passwords, chance.clone())?;
         let commands = Commands::new(ledger.clone(), keys.clone());
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
+        let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
         Ok(Self(Arc::new(Inner {
             config,
             data,
@@ -141,6 +143,7 @@ impl App {
             passwords,
             ended: JustEnded::default(),
             failed,
+            unknown_names,
         })))
     }
 
@@ -237,6 +240,11 @@ impl App {
     #[must_use]
     pub fn failed(&self) -> &FailedLogins {
         &self.0.failed
+    }
+    /// Names that nobody has and that were tried.
+    #[must_use]
+    pub fn unknown_names(&self) -> &UnknownNames {
+        &self.0.unknown_names
     }
 
     /// Appends one event. On return it is durable. `besides` are subjects beyond those that the event itself names.

@@ -29,6 +29,12 @@ pub struct Config {
     pub policy: Policy,
     /// Access tokens and sessions.
     pub tokens: Tokens,
+    /// What a login takes.
+    pub login: Login,
+    /// How long sessions live, and how many.
+    pub sessions: Sessions,
+    /// When too many logins have failed.
+    pub lockout: Lockout,
     /// Password hashing.
     pub passwords: Passwords,
     /// Bounds on what one caller can ask.
@@ -116,10 +122,86 @@ section! {
         audience: String = "wardbook-api".to_owned(),
         /// How long an access token is good.
         lifetime_s: u32 = 900,
-        /// How long a session lasts at most.
-        session_lifetime_s: u32 = 28_800,
+        /// A new signing key is made every so many hours; 0 means never.
+        rotate_every_h: u32 = 168,
         /// Verified tokens remembered at most.
         cache_tokens_max: usize = 10_000,
+    }
+}
+
+/// Who must prove more than a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecondFactor {
+    /// Every person (IAM-06).
+    Everyone,
+    /// Everybody who is more than a patient.
+    Workforce,
+    /// Only those who enrolled a second factor of their own accord. For tests, and behind a proxy that asks for it.
+    Nobody,
+}
+
+section! {
+    /// `[login]`
+    Login {
+        /// Who must prove more than a password. Who has enrolled a second factor is always asked for it.
+        second_factor: SecondFactor = SecondFactor::Everyone,
+        /// How long the next step of a login may take.
+        challenge_s: u32 = 300,
+    }
+}
+
+/// What happens to a login when the user has as many sessions as allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The oldest session ends.
+    DropOldest,
+    /// The login is refused.
+    Refuse,
+}
+
+section! {
+    /// `[sessions]`
+    Sessions {
+        /// Sessions of one user at the same time.
+        max: u8 = 3,
+        /// What happens to a login beyond that.
+        when_full: WhenFull = WhenFull::DropOldest,
+        /// How long a session lasts at most.
+        lifetime_s: u32 = 28_800,
+        /// How long a refresh token is good at most; never longer than its session.
+        refresh_s: u32 = 604_800,
+        /// Without a request for so long, a session is locked.
+        idle_s: u32 = 900,
+        /// The same in documentation mode, for those who treat.
+        documentation_s: u32 = 2_700,
+        /// Locked for so long, a session ends.
+        keep_locked_s: u32 = 1_800,
+        /// That a session is in use becomes an event at most so often.
+        seen_every_s: u32 = 300,
+        /// How long a full proof of who it is counts as fresh.
+        step_up_s: u32 = 3_600,
+        /// Tie a session to the class of its address and to its user agent.
+        bind: bool = true,
+        /// How often idle sessions are looked for.
+        sweep_every_s: u32 = 30,
+        /// Sessions whose last request is remembered in memory.
+        remembered_max: usize = 100_000,
+    }
+}
+
+section! {
+    /// `[lockout]`
+    Lockout {
+        /// Failed logins within the window that lock an account.
+        failures_max: u8 = 5,
+        /// The window.
+        window_s: u32 = 1_800,
+        /// How long a lock lasts.
+        lock_s: u32 = 1_800,
+        /// Names that nobody has which are counted in the same way.
+        names_max: usize = 10_000,
     }
 }
 
@@ -230,6 +312,32 @@ impl Config {
                 "tokens.lifetime_s",
                 "must be at most 3600: access tokens are short-lived",
             ),
+            (self.login.challenge_s >= 10, "login.challenge_s", "must be at least 10"),
+            (self.sessions.max >= 1, "sessions.max", "must be at least 1"),
+            (
+                (60..=604_800).contains(&self.sessions.lifetime_s),
+                "sessions.lifetime_s",
+                "must be 60 to 604800: no session lasts longer than seven days",
+            ),
+            (self.sessions.idle_s >= 60, "sessions.idle_s", "must be at least 60"),
+            (
+                (self.sessions.idle_s..=2_700).contains(&self.sessions.documentation_s),
+                "sessions.documentation_s",
+                "must be at least sessions.idle_s and at most 2700",
+            ),
+            (
+                self.sessions.step_up_s <= 14_400,
+                "sessions.step_up_s",
+                "must be at most 14400: a proof goes stale after four hours",
+            ),
+            (
+                self.sessions.seen_every_s < self.sessions.idle_s,
+                "sessions.seen_every_s",
+                "must be less than sessions.idle_s, or a restart would lock sessions that are in use",
+            ),
+            (self.sessions.sweep_every_s >= 1, "sessions.sweep_every_s", "must be at least 1"),
+            (self.lockout.failures_max >= 1, "lockout.failures_max", "must be at least 1"),
+            (self.lockout.lock_s >= 1, "lockout.lock_s", "must be at least 1"),
             (self.passwords.concurrent_max >= 1, "passwords.concurrent_max", "must be at least 1"),
             (self.limits.page_default >= 1, "limits.page_default", "must be at least 1"),
             (

@@ -5,6 +5,7 @@ pub mod api;
 pub mod app;
 pub mod asker;
 pub mod audit;
+pub mod challenge;
 pub mod chart;
 pub mod clock;
 pub mod config;

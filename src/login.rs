@@ -1,12 +1,16 @@
 //! The way of a login: the same work and the same answer whether the name is known or not.
 
+mod proved;
+mod visitor;
+
 use std::time::{Duration, Instant};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use wardbook_commands::identity::PASSWORD_PURPOSE;
-use wardbook_commands::{CommandError, Origin, Rejection};
-use wardbook_events::{Actor, Client, CorrelationId, Purpose, Role, SessionId, identity};
+use wardbook_commands::{CommandError, Origin};
+use wardbook_events::SessionId;
+use wardbook_events::identity::{self, Proof};
 use wardbook_keys::SecretError;
 use wardbook_ledger::Receipt;
 use wardbook_policy::Principal;
@@ -14,17 +18,29 @@ use wardbook_projections::ViewError;
 use wardbook_projections::identity::User;
 
 use crate::app::App;
-use crate::asker::role_and_purpose;
+use crate::challenge::Challenge;
 use crate::clock::NoChance;
 use crate::passwords::PasswordError;
 use crate::tokens::TokenError;
 
+pub use proved::{Asked, Begun, Next, Step, proved};
+pub use visitor::Visitor;
+
 /// Why nobody was logged in.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Unknown name, wrong password, no password, or a disabled account: never said which.
+    /// Unknown name, wrong password, no password, a disabled account, or from where it must not be: never said which.
     #[error("the login failed")]
     Wrong,
+    /// Too many failed; whether the password was right is not said.
+    #[error("the account is locked: wait {retry_after_s} seconds, or ask an administrator to unlock it")]
+    Locked {
+        /// For how long still.
+        retry_after_s: u32,
+    },
+    /// The user has as many sessions as allowed.
+    #[error("there are too many sessions: end one of them first")]
+    TooManySessions,
     /// Too many at once.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -34,7 +50,7 @@ pub enum LoginError {
     /// The user could not be looked up.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// The stored hash could not be opened.
+    /// The stored hash could not be opened, or a challenge not sealed.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The token could not be signed.
@@ -45,58 +61,45 @@ pub enum LoginError {
     NoChance(#[from] NoChance),
 }
 
-/// A session that has begun.
-pub struct Begun {
-    /// The session.
-    pub session: SessionId,
-    /// Its first access token.
-    pub token: String,
-    /// The event that tells of it.
-    pub receipt: Receipt,
+impl LoginError {
+    /// Locked until then.
+    #[must_use]
+    pub fn locked(until: Timestamp, now: Timestamp) -> Self {
+        let seconds = until.duration_since(now).as_secs().max(0).saturating_add(1);
+        Self::Locked { retry_after_s: u32::try_from(seconds).unwrap_or(u32::MAX) }
+    }
 }
 
 /// Longest user name that is looked up; a longer one is nobody's.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Logs in.
+/// Takes name and password: the first step of a login, and the last if nothing else is asked for.
 ///
 /// # Errors
-/// [`LoginError::Wrong`] for everything that is the caller's fault.
-pub async fn log_in(
-    app: &App,
-    username: &str,
-    password: SecretString,
-    correlation: CorrelationId,
-    client: Client,
-) -> Result<Begun, LoginError> {
+/// [`LoginError::Wrong`] or [`LoginError::Locked`] for everything that is the caller's fault.
+pub async fn log_in(app: &App, username: &str, password: SecretString, visitor: &Visitor) -> Result<Step, LoginError> {
     let began = Instant::now();
-    let user = find(app, username)?;
+    let username = username.to_ascii_lowercase();
+    let user = find(app, &username)?;
     let hash = user.as_ref().map_or(Ok(None), |user| stored_hash(app, user))?;
     let fits = app.passwords().verify(password, hash).await?;
-    let Some(user) = user else {
+    let Some(user) = user.filter(|user| user.active) else {
         app.failed().of_stranger(app.now());
+        let locked = app.unknown_names().fail(&username, app.now());
         settle(began).await;
-        return Err(LoginError::Wrong);
+        return Err(locked.map_or(LoginError::Wrong, |until| LoginError::locked(until, app.now())));
     };
-    let (role, purpose) = role_and_purpose(&user.roles, None).unwrap_or((Role::Patient, Purpose::SystemAdministration));
-    let origin = Origin {
-        actor: Actor::user(user.user, role),
-        purpose,
-        correlation,
-        causation: None,
-        client,
-        now: app.now(),
-        seed: app.chance().bytes()?,
-        idempotency: None,
-    };
-    if !fits || !user.active {
+    if !fits {
+        let origin = visitor.origin(app, &user)?;
         if app.failed().of_user(user.user, app.now()) {
             app.commands().fail_login(user.tenant, &origin, user.user).await?;
         }
         settle(began).await;
         return Err(LoginError::Wrong);
     }
-    begin(app, &user, origin).await
+    let mut challenge = Challenge::log_in(app, &user, visitor)?;
+    challenge.proofs.push(Proof::Password);
+    proved(app, &user, challenge, visitor).await
 }
 
 /// Failures are answered at multiples of this time.
@@ -104,34 +107,18 @@ const BEAT: Duration = Duration::from_millis(200);
 
 /// A known user's failure is an event and a stranger's is not. Waiting for the next beat keeps the disk's share of the
 /// time from telling which of them it was.
-async fn settle(began: Instant) {
+pub async fn settle(began: Instant) {
     let beats = began.elapsed().as_millis() / BEAT.as_millis() + 1;
     let until = began + BEAT.saturating_mul(u32::try_from(beats).unwrap_or(1));
     tokio::time::sleep_until(until.into()).await;
 }
 
-async fn begin(app: &App, user: &User, mut origin: Origin) -> Result<Begun, LoginError> {
-    let now = origin.now;
-    let session = SessionId::new(app.new_id()?);
-    origin.client.session = Some(session);
-    let lasts = SignedDuration::from_secs(i64::from(app.config().tokens.session_lifetime_s));
-    let expires_at = now.checked_add(lasts).unwrap_or(jiff::Timestamp::MAX);
-    let done = match app.commands().log_in(user.tenant, &origin, user.user, session, expires_at).await {
-        Err(CommandError::Rejected(Rejection::UserDisabled)) => return Err(LoginError::Wrong),
-        other => other?,
-    };
-    let receipt = done.receipts.into_iter().next_back().ok_or(CommandError::Internal("a login without an event"))?;
-    // The next request carries the token, so the view must know the session by then.
-    app.seen(&receipt).await?;
-    let token = app.tokens().issue(user.user, session, user.tenant, now)?;
-    Ok(Begun { session, token, receipt })
-}
-
+/// `username` in lower case.
 fn find(app: &App, username: &str) -> Result<Option<User>, ViewError> {
     if username.len() > NAME_BYTES_MAX {
         return Ok(None);
     }
-    app.views().identity.user_by_name(&username.to_ascii_lowercase())
+    app.views().identity.user_by_name(username)
 }
 
 fn stored_hash(app: &App, user: &User) -> Result<Option<SecretString>, SecretError> {
@@ -152,8 +139,8 @@ pub async fn log_out(
     session: SessionId,
 ) -> Result<Option<Receipt>, crate::api::problem::Problem> {
     let now = app.now();
-    let lasts = SignedDuration::from_secs(i64::from(app.config().tokens.session_lifetime_s));
-    app.ended().end(session, now, now.checked_add(lasts).unwrap_or(jiff::Timestamp::MAX));
+    let lasts = SignedDuration::from_secs(i64::from(app.config().sessions.lifetime_s));
+    app.ended().end(session, now, now.checked_add(lasts).unwrap_or(Timestamp::MAX));
     let done = app.commands().log_out(principal.tenant, origin, principal.user, session).await?;
     let receipt = done.receipts.into_iter().next_back();
     if let Some(receipt) = &receipt {

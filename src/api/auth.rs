@@ -4,14 +4,17 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
+use wardbook_events::identity::Factor;
 use wardbook_events::{PatientId, Purpose, Role, SessionId, TenantId, UserId};
 
 use crate::api::answer;
 use crate::api::caller::{Anyone, Caller};
-use crate::api::problem::{Kind, Problem, ProblemBody};
+use crate::api::problem::{Problem, ProblemBody};
 use crate::api::schema;
-use crate::login::{LoginError, log_in, log_out};
+use crate::app::App;
+use crate::login::{Asked, Next, Step, log_in, log_out};
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]
@@ -23,20 +26,69 @@ pub struct LoginBody {
     /// Password.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
+    /// What an earlier login gave as `device`.
+    #[serde(default)]
+    device: Option<String>,
 }
 
-/// An access token.
+/// Tokens of a session that has begun.
 #[derive(Serialize, ToSchema)]
 pub struct LoginAnswer {
     /// To be sent as `Authorization: Bearer`.
     access_token: String,
     /// `Bearer`.
     token_type: &'static str,
-    /// Seconds until the token must be renewed by logging in again.
+    /// Seconds until the access token must be renewed.
     expires_in: u32,
     /// The session.
     #[schema(value_type = uuid::Uuid)]
     session: SessionId,
+    /// By this the device is known again: send it as `device` with the next login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+}
+
+/// The next question of a login.
+#[derive(Serialize, ToSchema)]
+pub struct AskedAnswer {
+    /// `second-factor`, or `enrol` if the user has none yet.
+    next: &'static str,
+    /// To be sent back with the answer.
+    challenge: String,
+    /// What can be answered with, or what can be enrolled.
+    #[schema(value_type = Vec<String>)]
+    methods: Vec<Factor>,
+    /// What the browser must be told for a passkey.
+    #[schema(value_type = Option<Object>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passkey: Option<Value>,
+}
+
+/// The answer to a step of a login, whichever way it was made.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn step_answer(app: &App, step: Step) -> Result<HttpResponse, Problem> {
+    match step {
+        Step::Begun(begun) => {
+            let answer = LoginAnswer {
+                access_token: begun.access,
+                token_type: "Bearer",
+                expires_in: app.config().tokens.lifetime_s,
+                session: begun.session,
+                device: begun.device.map(|device| device.text()),
+            };
+            answer::receipted(StatusCode::OK, &answer, &begun.receipt)
+        }
+        Step::Asked(asked) => {
+            let next = match asked.next {
+                Next::SecondFactor => "second-factor",
+                Next::Enrol => "enrol",
+            };
+            let Asked { challenge, methods, passkey, .. } = *asked;
+            answer::json(StatusCode::OK, &AskedAnswer { next, challenge, methods, passkey })
+        }
+    }
 }
 
 /// Who is logged in.
@@ -64,40 +116,20 @@ pub struct SessionAnswer {
 
 /// Logs in. A wrong name and a wrong password give the same answer after the same time.
 #[utoipa::path(tag = "auth", request_body = LoginBody, responses(
-    (status = 200, description = "a session has begun", body = LoginAnswer),
+    (status = 200, description = "a session has begun, or the next question (`AskedAnswer`)", body = LoginAnswer),
     (status = 401, description = "name or password is wrong, or the account is disabled", body = ProblemBody),
+    (status = 409, description = "too many sessions, if the settings refuse a further one", body = ProblemBody),
     (status = 422, description = "a member is missing", body = ProblemBody),
-    (status = 429, description = "too many failures: try again after Retry-After", body = ProblemBody),
+    (status = 423, description = "too many failures: try again after Retry-After", body = ProblemBody),
+    (status = 429, description = "too many requests", body = ProblemBody),
     (status = 503, description = "too many logins at once", body = ProblemBody),
 ))]
 #[post("/v1/auth/login")]
 pub async fn login(anyone: Anyone, body: web::Json<LoginBody>) -> Result<HttpResponse, Problem> {
-    let Anyone { app, context } = anyone;
-    let LoginBody { username, password } = body.into_inner();
-    let (correlation, client) = (context.correlation, context.client());
-    let begun = match log_in(&app, &username, password, correlation, client).await {
-        Ok(begun) => begun,
-        Err(LoginError::Wrong) => {
-            return Err(Problem::new(
-                Kind::LoginFailed,
-                "check name and password, or ask an administrator whether the account is enabled",
-            ));
-        }
-        Err(LoginError::Password(error)) => return Err(error.into()),
-        Err(LoginError::Command(error)) => return Err(error.into()),
-        Err(LoginError::View(error)) => return Err(error.into()),
-        Err(LoginError::NoChance(error)) => return Err(error.into()),
-        Err(other @ (LoginError::Secret(_) | LoginError::Token(_))) => {
-            return Err(Problem::internal("a login failed", &other));
-        }
-    };
-    let answer = LoginAnswer {
-        access_token: begun.token,
-        token_type: "Bearer",
-        expires_in: app.config().tokens.lifetime_s,
-        session: begun.session,
-    };
-    answer::receipted(StatusCode::OK, &answer, &begun.receipt)
+    let LoginBody { username, password, device } = body.into_inner();
+    let visitor = anyone.visitor(device.as_deref());
+    let step = log_in(&anyone.app, &username, password, &visitor).await?;
+    step_answer(&anyone.app, step)
 }
 
 /// Logs out: the session ends at once, everywhere.

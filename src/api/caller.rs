@@ -16,6 +16,8 @@ use crate::api::edge::RequestContext;
 use crate::api::problem::{Kind, Problem};
 use crate::app::App;
 use crate::asker::{Asker, role_and_purpose};
+use crate::login::Visitor;
+use crate::sessions::secrets::DeviceToken;
 
 /// Name of the header with the position that the views must have reached.
 pub const IF_LEDGER_POSITION: &str = "if-ledger-position";
@@ -70,6 +72,20 @@ pub struct Anyone {
     pub app: App,
     /// This request.
     pub context: Rc<RequestContext>,
+}
+
+impl Anyone {
+    /// Who wants to be let in. `device` is the token of a device that logged in before, as the client sent it.
+    #[must_use]
+    pub fn visitor(&self, device: Option<&str>) -> Visitor {
+        Visitor {
+            correlation: self.context.correlation,
+            client: self.context.client(),
+            address: self.context.address,
+            device: device.and_then(DeviceToken::parse),
+            idempotency: None,
+        }
+    }
 }
 
 impl FromRequest for Anyone {

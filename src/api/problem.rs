@@ -41,6 +41,12 @@ kinds! {
     Unauthenticated = 401 "unauthenticated" "a valid access token is needed";
     /// Wrong name or password; which of them is not said.
     LoginFailed = 401 "login-failed" "the login failed";
+    /// The user has not been active for a while.
+    SessionLocked = 401 "session-locked" "the session is locked";
+    /// It takes a fresh proof of who it is (RFC 9470).
+    StepUpRequired = 401 "step-up-required" "a fresh proof of who you are is needed";
+    /// The session is a cookie, and the request does not prove that our page sent it.
+    Csrf = 403 "csrf" "the X-CSRF-Token header is needed";
     /// Policy said no, about something that is no secret.
     Forbidden = 403 "forbidden" "your roles do not allow this";
     /// There is no such thing, or the caller may not know of it.
@@ -63,6 +69,8 @@ kinds! {
     UnsupportedMediaType = 415 "unsupported-media-type" "the body must be application/json";
     /// A value breaks a rule.
     Invalid = 422 "invalid-value" "a value is not valid";
+    /// Too many logins failed.
+    AccountLocked = 423 "account-locked" "too many logins failed";
     /// `If-Match` is needed.
     PreconditionRequired = 428 "precondition-required" "the If-Match header is needed";
     /// Too many tries.
@@ -183,9 +191,14 @@ impl ResponseError for Problem {
         if let Some(seconds) = inner.retry_after_s {
             answer.insert_header((header::RETRY_AFTER, seconds));
         }
-        if inner.kind == Kind::Unauthenticated {
-            answer.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"wardbook\""));
-        }
+        match inner.kind {
+            Kind::Unauthenticated => answer.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"wardbook\"")),
+            Kind::StepUpRequired => answer.insert_header((
+                header::WWW_AUTHENTICATE,
+                "Bearer realm=\"wardbook\", error=\"insufficient_user_authentication\"",
+            )),
+            _ => &mut answer,
+        };
         let body = ProblemBody {
             kind: format!("/problems/{}", inner.kind.slug()),
             title: inner.kind.title(),

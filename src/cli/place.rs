@@ -12,7 +12,7 @@ use wardbook::app::{App, OpenError, OpenOptions};
 use wardbook::asker::{Asker, role_and_purpose};
 use wardbook::clock::{Chance, Clock};
 use wardbook::config::{Config, DataDir};
-use wardbook::login;
+use wardbook::login::{self, Step, Visitor};
 
 pub fn config(common: &Common) -> Result<Config, Failure> {
     match &common.config {
@@ -64,7 +64,10 @@ pub fn operator(app: &App, role: Role) -> Result<Asker, Failure> {
 /// A user who proves to be that user.
 pub async fn user(app: &App, username: &str, password: SecretString) -> Result<Asker, Failure> {
     let correlation = CorrelationId::new(app.new_id()?);
-    let begun = login::log_in(app, username, password, correlation, client()).await?;
+    let visitor = Visitor { correlation, client: client(), address: None, device: None, idempotency: None };
+    let Step::Begun(begun) = login::log_in(app, username, password, &visitor).await? else {
+        return Err("this user must prove more than a password: work through a server, with --server".into());
+    };
     let claims = app.views().identity.session(begun.session)?.ok_or("the session ended at once")?;
     let known = app.views().principal(claims.user)?.ok_or("this user is not known")?;
     let (role, purpose) = role_and_purpose(&known.principal.roles, None).ok_or("this user has no role")?;

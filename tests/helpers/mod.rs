@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use wardbook::api::server;
 use wardbook::app::{App, OpenOptions};
 use wardbook::clock::{Chance, Clock};
-use wardbook::config::{Config, DataDir};
+use wardbook::config::{Config, DataDir, SecondFactor};
 use wardbook::operator::operator;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_events::{EventId, PatientId, Role, UserId};
@@ -44,6 +44,7 @@ pub fn quick_config() -> Config {
     config.server.timing = true;
     config.passwords.memory_kib = 64;
     config.passwords.passes = 1;
+    config.login.second_factor = SecondFactor::Nobody;
     config.ledger.checkpoint_interval_ms = 50;
     config
 }

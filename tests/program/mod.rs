@@ -82,7 +82,7 @@ impl Place {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = "[server]\nworkers = 2\n[tokens]\nlifetime_s = 3600\n[ledger]\ncheckpoint_interval_ms = 50\n\
-                        [passwords]\nmemory_kib = 64\npasses = 1\n";
+                        [passwords]\nmemory_kib = 64\npasses = 1\n[login]\nsecond_factor = \"nobody\"\n";
         fs::write(dir.path().join("settings.toml"), settings).unwrap();
         Self { dir }
     }

@@ -8,6 +8,7 @@ use wardbook_projections::ViewError;
 use super::{Kind, Problem};
 use crate::clock::NoChance;
 use crate::disclosure::Refusal;
+use crate::login::LoginError;
 use crate::passwords::PasswordError;
 
 /// Nothing may be shown that is not on disk, so a ledger that cannot append means: no answer.
@@ -158,6 +159,27 @@ impl From<PasswordError> for Problem {
             PasswordError::Busy => Self::new(Kind::Unavailable, "too many logins at once: try again").retry_after(1),
             PasswordError::Length(..) => Self::new(Kind::Invalid, error.to_string()),
             other => Self::internal("a password could not be hashed", &other),
+        }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Wrong => Self::new(
+                Kind::LoginFailed,
+                "check name and password, or ask an administrator whether the account is enabled",
+            ),
+            LoginError::Locked { retry_after_s } => {
+                Self::new(Kind::AccountLocked, "wait until Retry-After, or ask an administrator to unlock the account")
+                    .retry_after(retry_after_s)
+            }
+            LoginError::TooManySessions => Self::new(Kind::Conflict, error.to_string()),
+            LoginError::Password(error) => error.into(),
+            LoginError::Command(error) => error.into(),
+            LoginError::View(error) => error.into(),
+            LoginError::NoChance(error) => error.into(),
+            other @ (LoginError::Secret(_) | LoginError::Token(_)) => Self::internal("a login failed", &other),
         }
     }
 }
