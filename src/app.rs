@@ -16,6 +16,7 @@ use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
 use crate::follower::{Follower, FollowerError};
+use crate::notify::Notifier;
 use crate::passwords::{PasswordError, Passwords};
 use crate::sessions::{FailedLogins, JustEnded, UnknownNames};
 use crate::tokens::{TokenKeyError, Tokens};
@@ -47,6 +48,9 @@ pub enum OpenError {
     /// The password parameters.
     #[error(transparent)]
     Passwords(#[from] PasswordError),
+    /// The settings of messages.
+    #[error(transparent)]
+    Notify(#[from] crate::notify::SetupError),
     /// A directory cannot be made.
     #[error("cannot make the directory {path}: {source}")]
     Directory {
@@ -81,6 +85,7 @@ struct Inner {
     follower: Follower,
     tokens: Tokens,
     passwords: Passwords,
+    notifier: Notifier,
     ended: JustEnded,
     failed: FailedLogins,
     unknown_names: UnknownNames,
@@ -125,6 +130,7 @@ impl App {
         )?;
         let tokens = Tokens::open(&data.tokens(), config.tokens.clone(), clock.now())?;
         let passwords = Passwords::new(&config.passwords, chance.clone())?;
+        let notifier = Notifier::start(&config.notify, &clock)?;
         let commands = Commands::new(ledger.clone(), keys.clone());
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
@@ -141,6 +147,7 @@ impl App {
             follower,
             tokens,
             passwords,
+            notifier,
             ended: JustEnded::default(),
             failed,
             unknown_names,
@@ -230,6 +237,11 @@ impl App {
     #[must_use]
     pub fn passwords(&self) -> &Passwords {
         &self.0.passwords
+    }
+    /// Messages to people outside.
+    #[must_use]
+    pub fn notifier(&self) -> &Notifier {
+        &self.0.notifier
     }
     /// Sessions that have just ended.
     #[must_use]

@@ -37,6 +37,8 @@ pub struct Config {
     pub lockout: Lockout,
     /// Password hashing.
     pub passwords: Passwords,
+    /// Messages to people outside.
+    pub notify: Notify,
     /// Bounds on what one caller can ask.
     pub limits: Limits,
     /// The read models.
@@ -208,6 +210,16 @@ section! {
 section! {
     /// `[passwords]`
     Passwords {
+        /// Characters a password must have.
+        length_min: usize = 12,
+        /// A password must have upper-case and lower-case letters, digits and others.
+        classes: bool = true,
+        /// How hard to guess a password must be, on zxcvbn's scale of 0 to 4.
+        guess_score_min: u8 = 3,
+        /// How many passwords before may not be used again, up to 24.
+        history: usize = 24,
+        /// How long a token to set a new password is good.
+        reset_lifetime_s: u32 = 1_800,
         /// Memory of one hash, in KiB.
         memory_kib: u32 = 19_456,
         /// Passes over the memory.
@@ -218,6 +230,48 @@ section! {
         concurrent_max: usize = 2,
         /// Hashes waiting at most.
         waiting_max: usize = 64,
+    }
+}
+
+/// How messages of one kind are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// Not at all: what needs them is not offered.
+    None,
+    /// By the mail server.
+    Smtp,
+    /// By a signed call to another system.
+    Webhook,
+}
+
+section! {
+    /// `[notify]`
+    Notify {
+        /// E-mail.
+        email: Way = Way::None,
+        /// Text messages; by webhook only.
+        sms: Way = Way::None,
+        /// Sender of e-mail.
+        from: String = "Wardbook <wardbook@localhost>".to_owned(),
+        /// The mail server, such as `smtps://mail.example.org` or `smtp://mail.example.org:587?tls=required`.
+        smtp_url: String = "smtp://localhost:25".to_owned(),
+        /// User at the mail server; empty for none.
+        smtp_user: String = String::new(),
+        /// File with that user's password.
+        smtp_password_file: PathBuf = PathBuf::new(),
+        /// Where signed calls go; empty for none. Alerts go there too.
+        webhook_url: String = String::new(),
+        /// File with the secret that calls are signed with, at least 32 characters.
+        webhook_secret_file: PathBuf = PathBuf::new(),
+        /// Tries until a message is given up.
+        tries_max: u32 = 6,
+        /// Wait before the second try; it doubles with each, up to a minute.
+        backoff_ms: u64 = 1_000,
+        /// Time for one try.
+        timeout_ms: u64 = 10_000,
+        /// Messages waiting at most; beyond that, none is taken.
+        queue_max: usize = 1_000,
     }
 }
 
@@ -339,6 +393,16 @@ impl Config {
             (self.lockout.failures_max >= 1, "lockout.failures_max", "must be at least 1"),
             (self.lockout.lock_s >= 1, "lockout.lock_s", "must be at least 1"),
             (self.passwords.concurrent_max >= 1, "passwords.concurrent_max", "must be at least 1"),
+            (self.passwords.length_min >= 12, "passwords.length_min", "must be at least 12"),
+            (self.passwords.guess_score_min <= 4, "passwords.guess_score_min", "must be 0 to 4"),
+            (self.passwords.history <= 24, "passwords.history", "must be at most 24"),
+            (
+                (60..=86_400).contains(&self.passwords.reset_lifetime_s),
+                "passwords.reset_lifetime_s",
+                "must be 60 to 86400",
+            ),
+            (self.notify.sms != Way::Smtp, "notify.sms", "must be \"none\" or \"webhook\""),
+            (self.notify.queue_max >= 1, "notify.queue_max", "must be at least 1"),
             (self.limits.page_default >= 1, "limits.page_default", "must be at least 1"),
             (
                 self.limits.page_max >= self.limits.page_default,

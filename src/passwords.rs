@@ -15,6 +15,11 @@ use tokio::sync::Semaphore;
 use crate::clock::{Chance, NoChance};
 use crate::config;
 
+pub mod of_user;
+pub mod policy;
+
+pub use policy::Weakness;
+
 /// Why a password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
@@ -30,19 +35,17 @@ pub enum PasswordError {
     /// No random salt.
     #[error(transparent)]
     NoChance(#[from] NoChance),
-    /// Too short, too long, or too common in shape.
-    #[error("the password must have {0} to {1} characters")]
-    Length(usize, usize),
+    /// Not good enough.
+    #[error("the password is not good enough: {0}")]
+    Weak(#[from] Weakness),
 }
-
-/// Characters a password must have (NIST SP 800-63B section 5.1.1.2 asks for at least 8 and allows at least 64).
-pub const LENGTH: (usize, usize) = (12, 256);
 
 /// Hashes and checks passwords.
 #[derive(Clone)]
 pub struct Passwords(Arc<Inner>);
 
 struct Inner {
+    config: config::Passwords,
     params: Params,
     slots: Arc<Semaphore>,
     waiting: AtomicUsize,
@@ -62,6 +65,7 @@ impl Passwords {
             Params::new(config.memory_kib, config.passes, config.lanes, Some(32)).map_err(PasswordError::Parameters)?;
         let nobody = hash(&params, b"nobody has this password", &chance.bytes::<16>()?)?;
         Ok(Self(Arc::new(Inner {
+            config: config.clone(),
             params,
             slots: Arc::new(Semaphore::new(config.concurrent_max)),
             waiting: AtomicUsize::new(0),
@@ -71,30 +75,50 @@ impl Passwords {
         })))
     }
 
-    /// Hashes a new password into PHC form.
+    /// Hashes a new password of the user of this name into PHC form.
     ///
     /// # Errors
-    /// If it is too short or long, too many wait, or hashing fails.
-    pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
-        let length = password.expose_secret().chars().count();
-        if !(LENGTH.0..=LENGTH.1).contains(&length) {
-            return Err(PasswordError::Length(LENGTH.0, LENGTH.1));
-        }
-        let salt = self.0.chance.bytes::<16>()?;
-        let inner = Arc::clone(&self.0);
-        self.run(move || hash(&inner.params, password.expose_secret().as_bytes(), &salt)).await?
+    /// If it is not good enough, too many wait, or hashing fails.
+    pub async fn hash(&self, password: SecretString, username: &str) -> Result<String, PasswordError> {
+        let (inner, username) = (Arc::clone(&self.0), username.to_owned());
+        let salt = inner.chance.bytes::<16>()?;
+        self.run(move || {
+            policy::check(&inner.config, &password, &username)?;
+            hash(&inner.params, password.expose_secret().as_bytes(), &salt)
+        })
+        .await?
     }
 
     /// Blocking twin of [`Self::hash`], for the command line.
     ///
     /// # Errors
     /// As there.
-    pub fn hash_blocking(&self, password: &SecretString) -> Result<String, PasswordError> {
-        let length = password.expose_secret().chars().count();
-        if !(LENGTH.0..=LENGTH.1).contains(&length) {
-            return Err(PasswordError::Length(LENGTH.0, LENGTH.1));
-        }
+    pub fn hash_blocking(&self, password: &SecretString, username: &str) -> Result<String, PasswordError> {
+        policy::check(&self.0.config, password, username)?;
         hash(&self.0.params, password.expose_secret().as_bytes(), &self.0.chance.bytes::<16>()?)
+    }
+
+    /// Hashes a password that is the user's already, with the parameters of today. The rules for new ones do not apply.
+    ///
+    /// # Errors
+    /// If too many wait, or hashing fails.
+    pub async fn rehash(&self, password: SecretString) -> Result<String, PasswordError> {
+        let inner = Arc::clone(&self.0);
+        let salt = inner.chance.bytes::<16>()?;
+        self.run(move || hash(&inner.params, password.expose_secret().as_bytes(), &salt)).await?
+    }
+
+    /// Refuses a password that is behind one of these hashes: those of the user's last passwords, newest first.
+    ///
+    /// # Errors
+    /// [`Weakness::Used`], or if too many wait.
+    pub async fn refuse_used(&self, password: &SecretString, before: Vec<SecretString>) -> Result<(), PasswordError> {
+        let inner = Arc::clone(&self.0);
+        let (password, last) = (password.clone(), inner.config.history);
+        let used = self
+            .run(move || before.iter().take(last).any(|phc| fits(&inner.params, &password, phc.expose_secret())))
+            .await?;
+        if used { Err(Weakness::Used(last).into()) } else { Ok(()) }
     }
 
     /// Whether the password is the one behind the hash. Without a hash the same work is done and the answer is no.
@@ -105,9 +129,7 @@ impl Passwords {
         let inner = Arc::clone(&self.0);
         self.run(move || {
             let text = phc.as_ref().map_or(inner.nobody.as_str(), ExposeSecret::expose_secret);
-            let Ok(parsed) = PasswordHash::new(text) else { return false };
-            let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, inner.params.clone());
-            argon.verify_password(password.expose_secret().as_bytes(), &parsed).is_ok() && phc.is_some()
+            fits(&inner.params, &password, text) && phc.is_some()
         })
         .await
     }
@@ -141,6 +163,12 @@ impl Drop for Waiting<'_> {
     }
 }
 
+fn fits(params: &Params, password: &SecretString, phc: &str) -> bool {
+    let Ok(parsed) = PasswordHash::new(phc) else { return false };
+    let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
+    argon.verify_password(password.expose_secret().as_bytes(), &parsed).is_ok()
+}
+
 fn hash(params: &Params, password: &[u8], salt: &[u8]) -> Result<String, PasswordError> {
     let argon = Argon2::default();
     argon
@@ -159,6 +187,8 @@ impl std::fmt::Debug for Passwords {
 mod tests {
     use super::*;
 
+    const GOOD: &str = "Kettle-93-violet-Harbour";
+
     fn quick(concurrent: usize, waiting: usize) -> Passwords {
         let config = config::Passwords {
             memory_kib: 64,
@@ -173,10 +203,10 @@ mod tests {
     #[tokio::test]
     async fn only_the_right_password_fits() {
         let passwords = quick(1, 8);
-        let phc = passwords.hash("correct horse battery".into()).await.unwrap();
+        let phc = passwords.hash(GOOD.into(), "dr.osei").await.unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{phc}");
-        assert!(passwords.verify("correct horse battery".into(), Some(phc.clone().into())).await.unwrap());
-        assert!(!passwords.verify("correct horse batterz".into(), Some(phc.into())).await.unwrap());
+        assert!(passwords.verify(GOOD.into(), Some(phc.clone().into())).await.unwrap());
+        assert!(!passwords.verify("Kettle-93-violet-Harbous".into(), Some(phc.into())).await.unwrap());
         assert!(!passwords.verify("nobody has this password".into(), None).await.unwrap());
         assert!(!passwords.verify("x".into(), Some("not a hash".into())).await.unwrap());
     }
@@ -184,13 +214,28 @@ mod tests {
     #[tokio::test]
     async fn the_default_is_owasps() {
         let passwords = Passwords::new(&config::Passwords::default(), Chance::system()).unwrap();
-        let phc = passwords.hash("correct horse battery".into()).await.unwrap();
+        let phc = passwords.hash(GOOD.into(), "dr.osei").await.unwrap();
         assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{phc}");
     }
 
     #[tokio::test]
     async fn too_many_are_turned_away_and_short_ones_refused() {
         assert!(matches!(quick(1, 0).verify("x".into(), None).await, Err(PasswordError::Busy)));
-        assert!(matches!(quick(1, 8).hash("short".into()).await, Err(PasswordError::Length(12, 256))));
+        let weak = quick(1, 8).hash("short".into(), "dr.osei").await;
+        assert!(matches!(weak, Err(PasswordError::Weak(Weakness::Short(12)))));
+    }
+
+    #[tokio::test]
+    async fn the_last_passwords_are_remembered() {
+        let passwords = quick(1, 8);
+        let mut before = Vec::new();
+        for n in 0..25 {
+            before.push(SecretString::from(passwords.rehash(format!("before-{n}").into()).await.unwrap()));
+        }
+        let used = async |text: &str| passwords.refuse_used(&text.into(), before.clone()).await;
+        assert!(matches!(used("before-0").await, Err(PasswordError::Weak(Weakness::Used(24)))));
+        assert!(used("before-23").await.is_err());
+        assert!(used("before-24").await.is_ok(), "the twenty-fifth is forgotten");
+        assert!(used("never before").await.is_ok());
     }
 }

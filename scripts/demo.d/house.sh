@@ -18,7 +18,7 @@ house_fill() {
     name=${user%%:*} role=${user#*:}
     grep -q "^$name " "$data/demo-users" && continue
     local password
-    password=$(head -c 12 /dev/urandom | base64 | tr '+/' 'xy')
+    password=$(head -c 12 /dev/urandom | base64 | tr '+/' 'xy')-aZ7
     printf '%s' "$password" | "$WARDBOOK" user create --data "$data" --username "$name" --role "$role" --password-stdin >/dev/null
     echo "$name $role $password" >>"$data/demo-users"
   done
@@ -88,7 +88,7 @@ house_user() {
 house_patient_user() {
   grep -q '^patient ' "$HOUSE_DATA/demo-users" && return
   local password
-  password=$(head -c 12 /dev/urandom | base64 | tr '+/' 'xy')
+  password=$(head -c 12 /dev/urandom | base64 | tr '+/' 'xy')-aZ7
   house_call "$(house_login admin)" POST /v1/users \
     "{\"username\":\"patient\",\"password\":\"$password\",\"roles\":[\"patient\"],\"patient\":\"$1\"}" >/dev/null
   echo "patient patient $password" >>"$HOUSE_DATA/demo-users"

@@ -18,6 +18,7 @@ use crate::api::patients::seen;
 use crate::api::problem::{Problem, ProblemBody};
 use crate::api::{answer, schema};
 use crate::disclosure::allow;
+use crate::passwords::of_user::new_password;
 
 /// A new user.
 #[derive(Deserialize, ToSchema)]
@@ -25,7 +26,7 @@ use crate::disclosure::allow;
 pub struct CreateBody {
     /// 3 to 55 characters of `[a-z0-9._@-]`. Never a patient's own name: it stands in clear.
     username: String,
-    /// 12 to 256 characters; without one, the user cannot log in yet.
+    /// 12 to 256 characters of four classes, hard to guess; without one, the user cannot log in yet.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<SecretString>,
@@ -52,7 +53,7 @@ pub struct RoleBody {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordBody {
-    /// 12 to 256 characters.
+    /// 12 to 256 characters of four classes, hard to guess, and none of the last 24.
     #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
@@ -125,8 +126,8 @@ async fn manage(caller: &Caller, target: Target<'_>) -> Result<Permit, Problem> 
     Ok(allow(&caller.app, &caller.asker, Action::ManageUsers, target).await?.0)
 }
 
-async fn hashed(caller: &Caller, password: SecretString) -> Result<PasswordHash, Problem> {
-    let phc = caller.app.passwords().hash(password).await?;
+async fn hashed(caller: &Caller, password: SecretString, username: &str) -> Result<PasswordHash, Problem> {
+    let phc = caller.app.passwords().hash(password, username).await?;
     PasswordHash::new(&phc).ok_or_else(|| Problem::internal("a hash of our own was refused", &"not argon2id"))
 }
 
@@ -142,7 +143,7 @@ pub async fn create_user(caller: Caller, body: web::Json<CreateBody>) -> Result<
     let permit = manage(&caller, Target::Tenant).await?;
     let CreateBody { username, password, roles, departments, patient } = body.into_inner();
     let password = match password {
-        Some(password) => Some(hashed(&caller, password).await?),
+        Some(password) => Some(hashed(&caller, password, &username).await?),
         None => None,
     };
     let command = CreateUser { username, roles, departments, patient, password };
@@ -258,7 +259,7 @@ pub async fn enable_user(caller: Caller, user: web::Path<UserId>) -> Result<Http
     (status = 204, description = "set"),
     (status = 403, description = "your roles do not allow this", body = ProblemBody),
     (status = 404, description = "no such user", body = ProblemBody),
-    (status = 422, description = "too short or too long", body = ProblemBody),
+    (status = 422, description = "the password is not good enough: the detail says which rule it breaks", body = ProblemBody),
 ))]
 #[put("/v1/users/{user}/password")]
 pub async fn set_password(
@@ -267,7 +268,10 @@ pub async fn set_password(
     body: web::Json<PasswordBody>,
 ) -> Result<HttpResponse, Problem> {
     let permit = manage(&caller, Target::User(*user)).await?;
-    let hash = hashed(&caller, body.into_inner().password).await?;
+    let tenant = caller.asker.principal().tenant;
+    let account = caller.app.views().identity.user(*user)?.filter(|user| user.tenant == tenant);
+    let account = account.ok_or_else(Problem::not_found)?;
+    let hash = new_password(&caller.app, &account, body.into_inner().password).await?;
     let done = caller.app.commands().set_password(&permit, &caller.origin()?, *user, hash).await?;
     seen(&caller, &done).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))

@@ -12,6 +12,7 @@ use super::{Answer, Common, Ended, Failure, place};
 use wardbook::app::App;
 use wardbook::asker::Asker;
 use wardbook::disclosure::allow;
+use wardbook::passwords::of_user::new_password;
 
 /// Users of a ledger that no server has open. While one runs, use POST /v1/users.
 #[derive(Args)]
@@ -91,8 +92,9 @@ impl User {
                 UserCommand::Create(command) => create(app, &operator, command, output).await,
                 UserCommand::List => list(app, output),
                 UserCommand::Password(command) => {
-                    let hash = hash(app, command.password_stdin).await?;
                     let (user, permit, origin) = about(app, &operator, &command.username).await?;
+                    let account = app.views().identity.user(user)?.ok_or("the user is gone")?;
+                    let hash = new_password(app, &account, place::password(command.password_stdin)?).await?;
                     done(app.commands().set_password(&permit, &origin, user, hash).await)
                 }
                 UserCommand::Grant(command) => {
@@ -129,14 +131,14 @@ fn done(result: Result<Done<()>, CommandError>) -> Ended {
     Ok(Answer::Yes)
 }
 
-async fn hash(app: &App, from_stdin: bool) -> Result<PasswordHash, Failure> {
-    let phc = app.passwords().hash(place::password(from_stdin)?).await?;
+async fn hash(app: &App, username: &str, from_stdin: bool) -> Result<PasswordHash, Failure> {
+    let phc = app.passwords().hash(place::password(from_stdin)?, username).await?;
     PasswordHash::new(&phc).ok_or_else(|| "the password could not be hashed".into())
 }
 
 async fn create(app: &App, operator: &Asker, command: Create, output: &Output) -> Ended {
     let (permit, _) = allow(app, operator, Action::ManageUsers, Target::Tenant).await?;
-    let password = hash(app, command.password_stdin).await?;
+    let password = hash(app, &command.username, command.password_stdin).await?;
     let origin = place::origin(app, operator)?;
     let create = CreateUser {
         username: command.username,

@@ -26,7 +26,7 @@ fn routes_that_are_about_no_patient_refuse_all_other_roles() {
         ("DELETE", format!("/v1/users/{user}/roles/nurse"), Value::Null, &[Role::Admin]),
         ("POST", format!("/v1/users/{user}/disable"), json!({}), &[Role::Admin]),
         ("POST", format!("/v1/users/{user}/enable"), json!({}), &[Role::Admin]),
-        ("PUT", format!("/v1/users/{user}/password"), json!({"password": "a good password"}), &[Role::Admin]),
+        ("PUT", format!("/v1/users/{user}/password"), json!({"password": "Some-47-quiet-Meadows"}), &[Role::Admin]),
         ("GET", "/v1/projections".into(), Value::Null, &[Role::Admin]),
         ("POST", "/v1/projections/nosuch/rebuild".into(), json!({}), &[Role::Admin]),
     ];

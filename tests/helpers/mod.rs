@@ -24,7 +24,7 @@ use wardbook_events::{EventId, PatientId, Role, UserId};
 use wardbook_policy::{Action, Ask, Target};
 
 /// The password of every test user.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "Kettle-93-violet-Harbour";
 
 /// An application in a directory of its own, serving on a port of its own.
 pub struct TestApp {
@@ -108,7 +108,7 @@ impl TestApp {
         let asker = operator(app.config().organisation.id, Role::Admin, id);
         let ask = Ask::new(app.now(), asker.purpose, EventId::new(id));
         let permit = app.policies().act(asker.principal(), Action::ManageUsers, Target::Tenant, &ask).unwrap();
-        let phc = app.passwords().hash_blocking(&PASSWORD.into()).unwrap();
+        let phc = app.passwords().hash_blocking(&PASSWORD.into(), username).unwrap();
         let command = CreateUser {
             username: username.to_owned(),
             roles: roles.iter().copied().collect(),

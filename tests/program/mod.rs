@@ -13,7 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The password of every user of these tests.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub const PASSWORD: &str = "Kettle-93-violet-Harbour";
 
 /// A role for each part that the tests play, and the user who plays it.
 pub const CAST: [(&str, &str); 5] = [

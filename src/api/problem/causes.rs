@@ -10,6 +10,7 @@ use crate::clock::NoChance;
 use crate::disclosure::Refusal;
 use crate::login::LoginError;
 use crate::passwords::PasswordError;
+use crate::passwords::of_user::NewPasswordError;
 
 /// Nothing may be shown that is not on disk, so a ledger that cannot append means: no answer.
 fn stopped(reason: &str) -> Problem {
@@ -157,7 +158,7 @@ impl From<PasswordError> for Problem {
     fn from(error: PasswordError) -> Self {
         match error {
             PasswordError::Busy => Self::new(Kind::Unavailable, "too many logins at once: try again").retry_after(1),
-            PasswordError::Length(..) => Self::new(Kind::Invalid, error.to_string()),
+            PasswordError::Weak(_) => Self::new(Kind::Invalid, error.to_string()),
             other => Self::internal("a password could not be hashed", &other),
         }
     }
@@ -193,5 +194,14 @@ impl From<NoChance> for Problem {
 impl From<actix_web::error::BlockingError> for Problem {
     fn from(error: actix_web::error::BlockingError) -> Self {
         Self::internal("a blocking task was lost", &error)
+    }
+}
+
+impl From<NewPasswordError> for Problem {
+    fn from(error: NewPasswordError) -> Self {
+        match error {
+            NewPasswordError::Password(error) => error.into(),
+            NewPasswordError::Secret(error) => Self::internal("a password before could not be opened", &error),
+        }
     }
 }
