@@ -4,9 +4,7 @@
 //! expected version, and tries again when somebody was faster.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-pub mod access;
 pub mod care_teams;
-pub mod governance;
 pub mod identity;
 pub mod patients;
 pub mod records;

@@ -1,6 +1,5 @@
 //! Commands over a real ledger, real keys and the shipped policies.
 
-mod access;
 mod concurrency;
 mod faults;
 mod house;

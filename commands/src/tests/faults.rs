@@ -5,7 +5,6 @@ use wardbook_policy::Action;
 
 use super::house::*;
 use crate::CommandError;
-use crate::access::Look;
 use crate::patients::{Change, CorrectPatient};
 use crate::scenario::{patient, tenant};
 
@@ -21,7 +20,7 @@ async fn a_ledger_that_has_stopped_shows_nothing() {
     let house = house();
     let permit = house.reading(PHYSICIAN, Action::ReadChart, patient(1), &PHYSICIAN.ask());
     house.ledger.close();
-    let look = house.commands.record_look(&permit, &PHYSICIAN.origin(), Look::Chart { as_of: None }).await;
+    let look = house.looked(PHYSICIAN, &permit).await;
     assert!(matches!(look, Err(CommandError::Stopped { .. })));
     let registered = house.register(someone("Okafor", "1980-02-03", None)).await;
     assert!(matches!(registered, Err(CommandError::Stopped { .. })), "{registered:?}");

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use uuid::Uuid;
+use wardbook_events::access::ChartOpened;
 use wardbook_events::care_teams::Function;
 use wardbook_events::records::{Coded, RecordBody, RecordKind};
 use wardbook_events::values::{BirthDate, Line, NamePart, PersonName, Ssn};
@@ -12,9 +13,10 @@ use wardbook_events::{
     Actor, Client, CorrelationId, EventId, Group, GroupSet, PatientId, Purpose, RecordId, Role, UserId,
 };
 use wardbook_keys::Keys;
-use wardbook_ledger::Ledger;
+use wardbook_ledger::{Ledger, Receipt};
 use wardbook_policy::{Action, Ask, Denial, Member, PatientFacts, Permit, Policies, Principal, RecordFacts, Target};
 
+use crate::authority::own_context;
 use crate::patients::RegisterPatient;
 use crate::records::AddRecord;
 use crate::scenario::{NOW, tenant, user};
@@ -118,6 +120,13 @@ impl House {
     }
     pub(super) fn reading(&self, person: Person, action: Action, patient: PatientId, ask: &Ask) -> Permit {
         self.policies.read(&person.principal(), &facts(patient), None, ask, GroupSet::all(), action).unwrap()
+    }
+    /// The event of a look, durable, as the application appends it before anything is opened.
+    pub(super) async fn looked(&self, person: Person, permit: &Permit) -> Result<Receipt, CommandError> {
+        let patient = permit.patient().unwrap();
+        let opened = ChartOpened { patient, groups: permit.groups(), grounds: permit.grounds(), as_of: None };
+        let origin = person.origin();
+        self.commands.append_one(opened.into(), permit.event(), &own_context(tenant(), &origin), &origin).await
     }
     pub(super) async fn register(&self, command: RegisterPatient) -> Result<Done<PatientId>, CommandError> {
         self.commands.register_patient(&self.registering(), &REGISTRAR.origin(), command).await

@@ -5,7 +5,6 @@ use wardbook_ledger::Receipt;
 use wardbook_policy::{Action, Permit};
 
 use super::house::*;
-use crate::access::Look;
 use crate::context::Evolve;
 use crate::patients::{Change, CorrectPatient, RegisterPatient, State};
 use crate::scenario::tenant;
@@ -23,8 +22,7 @@ impl House {
     }
     async fn look(&self, patient: PatientId) -> (Permit, Receipt) {
         let permit = self.reading(REGISTRAR, Action::ReadChart, patient, &REGISTRAR.ask());
-        let receipt =
-            self.commands.record_look(&permit, &REGISTRAR.origin(), Look::Chart { as_of: None }).await.unwrap();
+        let receipt = self.looked(REGISTRAR, &permit).await.unwrap();
         (permit, receipt)
     }
     async fn correct(&self, patient: PatientId, command: CorrectPatient) -> Result<crate::Done<()>, CommandError> {

@@ -6,7 +6,6 @@ use wardbook_ledger::Direction;
 use wardbook_policy::{Action, Target};
 
 use super::house::*;
-use crate::access::Look;
 use crate::identity::CreateUser;
 use crate::records::AddRecord;
 use crate::scenario::{patient as unknown_patient, tenant, user};
@@ -59,8 +58,7 @@ async fn what_is_sensitive_is_sealed_as_such() {
         .policies
         .read(&PHYSICIAN.principal(), &facts(patient), Some(&about), &ask, GroupSet::all(), action)
         .unwrap();
-    let look = Look::Records { records: vec![record], kind: None, permits: &[] };
-    let receipt = house.commands.record_look(&permit, &PHYSICIAN.origin(), look).await.unwrap();
+    let receipt = house.looked(PHYSICIAN, &permit).await.unwrap();
     let sealed = Sealed::<RecordBody>::new(tenant(), patient, stream(record), body_field(&labels), added.body);
     assert!(house.keys.open(&permit, &receipt, &sealed).unwrap() == body("secret"));
 }
