@@ -112,13 +112,15 @@ pub struct UserEnabled {
 }
 
 fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
+    let members = body.as_object_mut()?;
+    let mut add = |name: &str, value: Value| _ = members.insert(name.to_owned(), value);
     match (kind, from) {
-        ("identity.user-created", 1) => body["kind"] = "person".into(),
+        ("identity.user-created", 1) => add("kind", "person".into()),
         // Then the password was all there was, nothing was tied to a place, and nothing could be renewed.
-        ("identity.logged-in", 1) => body["proofs"] = serde_json::json!([{"factor": "password"}]),
+        ("identity.logged-in", 1) => add("proofs", serde_json::json!([{"factor": "password"}])),
         ("identity.login-failed", 1) => {
-            body["factor"] = "password".into();
-            body["known_device"] = false.into();
+            add("factor", "password".into());
+            add("known_device", false.into());
         }
         _ => return None,
     }

@@ -160,7 +160,7 @@ pub enum WatchReason {
 
 fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
     match (kind, from) {
-        ("patients.flagged", 1) => body["decoy"] = false.into(),
+        ("patients.flagged", 1) => _ = body.as_object_mut()?.insert("decoy".to_owned(), false.into()),
         _ => return None,
     }
     Some(body)

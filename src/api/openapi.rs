@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use actix_web::{HttpResponse, get, http::header, web};
+use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -42,13 +43,72 @@ impl Modify for Bearer {
     }
 }
 
-static JSON: LazyLock<serde_json::Value> =
-    LazyLock::new(|| serde_json::to_value(Document::openapi()).unwrap_or_default());
+static JSON: LazyLock<Value> = LazyLock::new(|| {
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let operations = paths.into_iter().flat_map(|paths| paths.values_mut());
+    for operation in operations.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut()) {
+        complete(operation);
+    }
+    document
+});
+
+/// What every route can answer besides what it says itself: whether the request has the part that can be wrong, and what
+/// is answered then.
+type Common = (fn(&Value) -> bool, &'static str, &'static str);
+const COMMON: [Common; 9] = [
+    (|_| true, "400", "the request is not well-formed"),
+    (
+        |operation| operation.get("security").is_some(),
+        "401",
+        "a valid access token is needed, or a fresh proof of who you are",
+    ),
+    (
+        |operation| operation.get("security").is_some(),
+        "412",
+        "If-Match names another version, or If-Ledger-Position an event that is not there",
+    ),
+    (|_| true, "408", "the request took too long"),
+    (|operation| operation.get("requestBody").is_some(), "413", "the body is too large"),
+    (|operation| operation.get("requestBody").is_some(), "415", "the body is of another type than the route takes"),
+    (
+        |operation| operation.get("requestBody").is_some() || operation.get("parameters").is_some(),
+        "422",
+        "a value breaks a rule",
+    ),
+    (|_| true, "429", "too many requests: try again after Retry-After"),
+    (|_| true, "503", "overloaded, stopping, or the views have not caught up: try again after Retry-After"),
+];
+
+/// Adds the answers that are the same for many routes, and says of all errors that they are problem documents (RFC 9457).
+fn complete(operation: &mut Value) {
+    let common = COMMON.map(|(can_be, status, description)| (can_be(operation), status, description));
+    let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+    let Some(responses) = responses else { return };
+    for (_, status, description) in common.into_iter().filter(|(can_be, ..)| *can_be) {
+        let problem = serde_json::json!({ "$ref": PROBLEM_SCHEMA });
+        let answer =
+            serde_json::json!({ "description": description, "content": { PROBLEM_JSON: { "schema": problem } } });
+        responses.entry(status).or_insert(answer);
+    }
+    for (_, response) in responses.iter_mut().filter(|(status, _)| status.starts_with(['4', '5'])) {
+        let Some(content) = response.get_mut("content").and_then(Value::as_object_mut) else { continue };
+        // OAuth 2.0 has an error format of its own (RFC 6749 section 5.2), which is plain JSON.
+        let ours = |schema: &Value| schema.pointer("/schema/$ref").is_some_and(|schema| schema == PROBLEM_SCHEMA);
+        if let Some(schema) = content.get("application/json").filter(|schema| ours(schema)).cloned() {
+            content.remove("application/json");
+            content.insert(PROBLEM_JSON.to_owned(), schema);
+        }
+    }
+}
+
+const PROBLEM_JSON: &str = "application/problem+json";
+const PROBLEM_SCHEMA: &str = "#/components/schemas/ProblemBody";
 static TEXT: LazyLock<String> = LazyLock::new(|| JSON.to_string());
 
 /// The document as JSON.
 #[must_use]
-pub fn json() -> &'static serde_json::Value {
+pub fn json() -> &'static Value {
     &JSON
 }
 
