@@ -1,7 +1,46 @@
 //! Shapes of the values in bodies, for the OpenAPI document only. The rules are those of `wardbook_events::values`.
 #![allow(dead_code, missing_docs, reason = "these types describe JSON, nothing is ever made of them")]
 
-use utoipa::ToSchema;
+use std::borrow::Cow;
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+use wardbook_events::records::RecordKind as Kinds;
+use wardbook_events::{Group as Groups, Role as Roles};
+
+/// A value that is one of a list of names which the vocabulary keeps.
+macro_rules! one_of {
+    ($(#[doc = $doc:literal])* $name:ident: $names:expr) => {
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        pub struct $name;
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let names = ObjectBuilder::new().schema_type(Type::String).enum_values(Some($names));
+                names.description(Some(concat!($($doc),*).trim())).build().into()
+            }
+        }
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+        }
+    };
+}
+
+one_of! {
+    /// A group of fields that is granted or withheld as one.
+    Group: Groups::ALL.map(Groups::name)
+}
+one_of! {
+    /// What a user may be.
+    Role: Roles::ALL.map(Roles::name)
+}
+one_of! {
+    /// What kind of clinical entry it is.
+    RecordKind: Kinds::ALL.map(Kinds::name)
+}
 
 /// A person's name.
 #[derive(ToSchema)]
@@ -128,18 +167,6 @@ pub struct RecordBody {
     sha256: Option<String>,
 }
 
-/// A group of fields that is granted or withheld as one.
-#[derive(ToSchema)]
-#[schema(rename_all = "kebab-case")]
-pub enum Group {
-    Demographics,
-    Contact,
-    Identifiers,
-    Clinical,
-    Sensitive,
-    Billing,
-}
-
 /// HL7 AdministrativeGender.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
@@ -148,38 +175,6 @@ pub enum Gender {
     Female,
     Other,
     Unknown,
-}
-
-/// What a user may be.
-#[derive(ToSchema)]
-#[schema(rename_all = "kebab-case")]
-pub enum Role {
-    Patient,
-    Physician,
-    Nurse,
-    Billing,
-    Auditor,
-    ComplianceOfficer,
-    Admin,
-    Registrar,
-}
-
-/// What kind of clinical entry it is.
-#[derive(ToSchema)]
-#[schema(rename_all = "kebab-case")]
-pub enum RecordKind {
-    Allergy,
-    Condition,
-    Medication,
-    Immunization,
-    Procedure,
-    VitalSign,
-    LabResult,
-    Observation,
-    Note,
-    Encounter,
-    Document,
-    Appointment,
 }
 
 /// Why an entry is specially protected (HL7 v3-ActCode).
