@@ -7,7 +7,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wardbook_events::{EventId, PatientId, RecordId, TenantId, UserId};
+use wardbook_events::{ElevationId, EventId, PatientId, RecordId, ReviewId, TenantId, UserId};
 
 /// What a client gives to make a request safe to repeat: 1 to 255 visible ASCII characters (`Idempotency-Key`).
 #[derive(Clone, PartialEq, Eq)]
@@ -44,6 +44,8 @@ enum Purpose {
     Record = 3,
     User = 4,
     Number = 5,
+    Elevation = 20,
+    Review = 21,
 }
 
 /// All ids of one request.
@@ -91,6 +93,16 @@ impl Ids {
     #[must_use]
     pub fn user(&self) -> UserId {
         UserId::new(self.id(Purpose::User, 0))
+    }
+    /// The id of the elevation that the request asks for.
+    #[must_use]
+    pub fn elevation(&self) -> ElevationId {
+        ElevationId::new(self.id(Purpose::Elevation, 0))
+    }
+    /// The id of the access review that the request opens.
+    #[must_use]
+    pub fn review(&self) -> ReviewId {
+        ReviewId::new(self.id(Purpose::Review, 0))
     }
     /// Eight bytes for a record number of our own (PAT-01).
     pub(crate) fn number(&self) -> [u8; 8] {

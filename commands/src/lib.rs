@@ -4,7 +4,10 @@
 //! expected version, and tries again when somebody was faster.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod access_reviews;
 pub mod care_teams;
+pub mod consent;
+pub mod elevations;
 pub mod identity;
 pub mod patients;
 pub mod records;

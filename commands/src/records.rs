@@ -8,6 +8,7 @@ use wardbook_events::{Ciphertext, Event, PatientId, RecordId, UserId};
 use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
 
+pub mod drafts;
 mod sealing;
 #[cfg(test)]
 mod tests;

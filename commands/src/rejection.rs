@@ -75,6 +75,68 @@ pub enum Rejection {
     /// A session would last longer than [`crate::identity::SESSION_MAX`].
     #[error("a session must end in the future, within seven days")]
     SessionTooLong,
+    /// Only two kinds of entries are agreed to apart from the others.
+    #[error(
+        "a patient agrees to entries of substance use (SUD), for all who treat, or to psychotherapy notes (PSYTHPN), for one person"
+    )]
+    BadDisclosure,
+    /// A patient is not kept from the own chart, and who restricts not from this one.
+    #[error("name somebody else: neither you nor the patient can be kept from the chart like this")]
+    OwnRestriction,
+    /// Nobody represents himself, or makes himself a representative.
+    #[error("nobody makes himself a representative: name somebody else")]
+    OwnProxy,
+    /// The role cannot be had for a short time.
+    #[error("only admin, security-admin, system-admin and database-admin can be asked for")]
+    NotElevatable,
+    /// The user has the role already, or has asked already.
+    #[error("you have this role, or a request or role of yours is still open: end that first")]
+    ElevationOpen,
+    /// Together with the roles held, nobody would be needed to agree any more.
+    #[error("this role must stay apart from a role that you hold")]
+    RolesApart,
+    /// It would last too long, or not at all.
+    #[error("the time asked for must be at least a minute and at most what the settings allow")]
+    BadDuration,
+    /// Reasons and titles are 1 to 500 characters in one line.
+    #[error("a reason or title must be 1 to 500 characters without line breaks")]
+    BadWords,
+    /// Nobody decides about himself.
+    #[error("this is about yourself: somebody else must decide")]
+    OwnCase,
+    /// It was answered, taken back, or nobody answered in time.
+    #[error("this is not waiting for an answer")]
+    NotPending,
+    /// It is over already.
+    #[error("this has ended already")]
+    Over,
+    /// Somebody agreed beforehand, or it was judged already.
+    #[error("there is nothing to judge here, or it was judged already")]
+    NothingToJudge,
+    /// There is nobody whose roles could be looked over.
+    #[error("nobody holds these roles: there is nothing to look over")]
+    NothingToReview,
+    /// More than one event can hold.
+    #[error("too many hold these roles: look over fewer roles at a time")]
+    TooManyHoldings,
+    /// Somebody has decided on it.
+    #[error("somebody has decided on this already")]
+    Decided,
+    /// Not everything is decided.
+    #[error("not everything is decided yet: decide on what is left")]
+    Undecided,
+    /// The campaign is closed.
+    #[error("this access review is closed")]
+    Closed,
+    /// The draft was thrown away, or made into an entry.
+    #[error("this draft was thrown away or made into an entry: use a new id")]
+    Discarded,
+    /// The draft was kept a moment ago.
+    #[error("this draft was kept a moment ago: send it again later")]
+    TooSoon,
+    /// The draft is too large.
+    #[error("a draft has at most 256 KiB")]
+    DraftTooLarge,
     /// The idempotency key was used for another command.
     #[error("this idempotency key was used for another request: use a new key")]
     KeyReused,

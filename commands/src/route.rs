@@ -10,7 +10,7 @@ use wardbook_events::elevations::{self, ElevationEvent};
 use wardbook_events::identity::{self, IdentityEvent};
 use wardbook_events::patients::{self, PatientEvent};
 use wardbook_events::records::{self, RecordEvent};
-use wardbook_events::{ElevationId, Event, PatientId, ReviewId, TenantId, governance};
+use wardbook_events::{Event, PatientId, ReviewId, TenantId, UserId, governance};
 
 /// An event's stream and subjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,13 +94,13 @@ fn of_alert_event(event: &AlertEvent) -> Route {
     Route { stream: alerts::stream(alert), subjects: patient.into_iter().collect() }
 }
 
-const fn of_elevation_event(event: &ElevationEvent) -> ElevationId {
+const fn of_elevation_event(event: &ElevationEvent) -> UserId {
     match event {
-        ElevationEvent::Requested(e) => e.elevation,
-        ElevationEvent::Granted(e) => e.elevation,
-        ElevationEvent::Refused(e) => e.elevation,
-        ElevationEvent::Ended(e) => e.elevation,
-        ElevationEvent::Reviewed(e) => e.elevation,
+        ElevationEvent::Requested(e) => e.user,
+        ElevationEvent::Granted(e) => e.user,
+        ElevationEvent::Refused(e) => e.user,
+        ElevationEvent::Ended(e) => e.user,
+        ElevationEvent::Reviewed(e) => e.user,
     }
 }
 

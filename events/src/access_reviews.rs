@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ids::{ReviewId, UserId};
+use crate::ids::{ReviewId, TenantId, UserId};
 use crate::meta::Role;
 
 /// The stream of one campaign.
@@ -39,6 +39,8 @@ pub enum Verdict {
 pub struct ReviewOpened {
     /// The campaign.
     pub review: ReviewId,
+    /// The organisation.
+    pub tenant: TenantId,
     /// What for, such as a quarter.
     pub title: String,
     /// The roles looked over; all if empty.

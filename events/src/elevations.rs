@@ -8,10 +8,10 @@ use crate::break_glass::ReviewOutcome;
 use crate::ids::{ElevationId, UserId};
 use crate::meta::Role;
 
-/// The stream of one request.
+/// The stream of what one user asked for: all of it together, so that nobody holds two roles that must stay apart.
 #[must_use]
-pub fn stream(elevation: ElevationId) -> String {
-    format!("elevations-{elevation}")
+pub fn stream(user: UserId) -> String {
+    format!("elevations-{user}")
 }
 
 /// Somebody asks for a role.
@@ -28,6 +28,8 @@ pub struct ElevationRequested {
     pub lasts_s: u32,
     /// What for, in words; such as the number of a ticket. Never about a patient.
     pub reason: String,
+    /// Nobody can agree any more from then on.
+    pub answer_until: Timestamp,
 }
 
 /// Somebody else agreed; or, in an emergency, nobody was asked and `by` is absent.
@@ -45,6 +47,9 @@ pub struct ElevationGranted {
     /// Who agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<UserId>,
+    /// When somebody else must have judged it, if nobody agreed to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_due_at: Option<Timestamp>,
 }
 
 /// Somebody else refused.
@@ -53,17 +58,19 @@ pub struct ElevationGranted {
 pub struct ElevationRefused {
     /// The request.
     pub elevation: ElevationId,
+    /// Who asked.
+    pub user: UserId,
     /// Who refused.
     pub by: UserId,
 }
 
-/// It ended before its time.
+/// It ended before its time, or was taken back before anybody answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ElevationEnded {
     /// The request.
     pub elevation: ElevationId,
-    /// Who had the role.
+    /// Who had the role, or asked for it.
     pub user: UserId,
     /// Which role.
     pub role: Role,
@@ -77,6 +84,8 @@ pub struct ElevationEnded {
 pub struct ElevationReviewed {
     /// The request.
     pub elevation: ElevationId,
+    /// Who had the role.
+    pub user: UserId,
     /// Who judged.
     pub by: UserId,
     /// What was found.

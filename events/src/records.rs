@@ -348,7 +348,14 @@ pub struct DraftSaved {
     pub patient: PatientId,
     /// Who is writing.
     pub author: UserId,
-    /// Sealed text of the form, JSON.
+    /// What kind of entry it is going to be.
+    pub kind: RecordKind,
+    /// Why it is specially protected, if it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sensitivity: Vec<Sensitivity>,
+    /// When: a draft is kept at most every so often.
+    pub at: Timestamp,
+    /// Sealed content of the form, any JSON, as the entry's own body will be.
     pub body: Ciphertext,
 }
 

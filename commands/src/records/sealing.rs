@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use wardbook_events::records::{Addendum, RecordBody, RecordKind, Sensitivity, addendum_field, body_field, stream};
 use wardbook_events::values::Text;
-use wardbook_events::{PatientId, RecordId};
+use wardbook_events::{PatientId, RecordId, TenantId, UserId};
+use wardbook_keys::Keys;
 use wardbook_policy::{Action, Permit};
 
 use super::{Command, State, decide};
@@ -26,6 +27,22 @@ pub struct AddRecord {
     pub sensitivity: Vec<Sensitivity>,
     /// What it holds.
     pub body: RecordBody,
+}
+
+impl AddRecord {
+    /// The command as it is decided on.
+    pub(super) fn sealed(
+        &self,
+        keys: &Keys,
+        tenant: TenantId,
+        record: RecordId,
+        author: Option<UserId>,
+    ) -> Result<Command, CommandError> {
+        let Self { patient, kind, sensitivity, body } = self;
+        let sealed = keys.seal(tenant, *patient, &stream(record), body_field(sensitivity), body)?;
+        let (patient, kind, sensitivity, year) = (*patient, *kind, sensitivity.clone(), body.year());
+        Ok(Command::Add { patient, record, kind, sensitivity, year, author, body: sealed.into_ciphertext() })
+    }
 }
 
 /// Plaintext: nothing of it is printed.
@@ -62,11 +79,7 @@ impl Commands {
         let bytes = origin.known_by("add-record", &command)?;
         self.run(Task::new(context, origin, stream(record), bytes, record), move |desk| {
             let state = load(desk, patient, record)?;
-            let AddRecord { kind, sensitivity, body, .. } = &command;
-            let field = body_field(sensitivity);
-            let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, body)?;
-            let (kind, sensitivity, year) = (*kind, sensitivity.clone(), body.year());
-            let add = Command::Add { patient, record, kind, sensitivity, year, author, body: sealed.into_ciphertext() };
+            let add = command.sealed(desk.keys, context.tenant, record, author)?;
             Ok(decide(&state, add, &context)?)
         })
         .await
