@@ -86,7 +86,17 @@ impl From<Rejection> for Problem {
             | Rejection::BadUsername
             | Rejection::MergeWithItself
             | Rejection::NotANote => Kind::Invalid,
-            Rejection::NotTheAuthor => Kind::Forbidden,
+            Rejection::BadDisclosure
+            | Rejection::OwnRestriction
+            | Rejection::OwnProxy
+            | Rejection::NotElevatable
+            | Rejection::BadDuration
+            | Rejection::BadWords
+            | Rejection::NothingToReview
+            | Rejection::TooManyHoldings => Kind::Invalid,
+            Rejection::DraftTooLarge => Kind::TooLarge,
+            Rejection::TooSoon => Kind::TooMany,
+            Rejection::NotTheAuthor | Rejection::OwnCase => Kind::Forbidden,
             _ => Kind::Conflict,
         };
         Self::new(kind, rejection.to_string())
