@@ -17,6 +17,7 @@ use wardbook_events::patients::PatientEvent;
 use wardbook_events::{Event, PatientId, Recorded, UserId};
 use wardbook_policy::{Member, PatientFacts, Principal, RecordFacts};
 
+use crate::consent;
 use crate::error::ViewError;
 use crate::records::{Record, State};
 use crate::views::Views;
@@ -74,13 +75,22 @@ impl Views {
     pub fn principal(&self, user: UserId) -> Result<Option<Arc<KnownUser>>, ViewError> {
         self.facts.users.get_or_load(user, || {
             let Some(found) = self.identity.user(user)? else { return Ok(Vec::new()) };
+            let held = self.elevations.held(user)?;
             let principal = Principal {
+                elevations: held.roles,
                 active: found.active,
                 departments: found.departments,
                 patient: found.patient,
                 ..Principal::new(user, found.tenant, found.roles)
             };
-            Ok(vec![(user, Arc::new(KnownUser { principal, disabled_at: found.disabled_at, version: found.changed }))])
+            Ok(vec![(
+                user,
+                Arc::new(KnownUser {
+                    principal,
+                    disabled_at: found.disabled_at,
+                    version: found.changed.max(held.changed),
+                }),
+            )])
         })
     }
 
@@ -93,10 +103,13 @@ impl Views {
             let family = self.patients.family(patient)?;
             let Some(survivor) = family.first() else { return Ok(Vec::new()) };
             let mut members = BTreeMap::new();
+            let mut said = Vec::with_capacity(family.len());
             let mut version = 0;
             for one in &family {
                 let team = self.care_teams.get(one.patient)?;
-                version = version.max(team.changed).max(one.changed);
+                let consent = self.consent.get(one.patient)?;
+                version = version.max(team.changed).max(one.changed).max(consent.changed);
+                said.push(consent);
                 for (user, member) in team.members {
                     let member = Member { function: member.function, until: member.until };
                     let longest = |known: &mut Member| *known = longer(*known, member);
@@ -108,7 +121,9 @@ impl Views {
             let ids: Arc<[PatientId]> = family.iter().map(|one| one.patient).collect();
             let known = |patient| {
                 let (departments, members) = (departments.clone(), members.clone());
-                let facts = PatientFacts { departments, vip, members, ..PatientFacts::new(patient, survivor.tenant) };
+                let mut facts =
+                    PatientFacts { departments, vip, members, ..PatientFacts::new(patient, survivor.tenant) };
+                consent::gather(&said, &mut facts);
                 (patient, Arc::new(KnownPatient { facts, family: Arc::clone(&ids), version }))
             };
             // All of a family are kept and thrown out together, so that one cannot outlive a change of another.

@@ -7,8 +7,11 @@
 //! and a variant of [`ViewName`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod access_reviews;
 pub mod audit;
 pub mod care_teams;
+pub mod consent;
+pub mod elevations;
 mod error;
 mod facts;
 mod generation;

@@ -20,6 +20,9 @@ const CHART: u8 = 2;
 /// From an entry's id to its position.
 const PLACE: u8 = 3;
 
+/// What somebody is writing, by author and id: only its author ever finds it.
+const DRAFT: u8 = 4;
+
 /// The view of clinical entries.
 #[derive(Debug)]
 pub struct RecordsView;
@@ -103,6 +106,38 @@ impl Record {
     }
 }
 
+/// What somebody is writing, as it was kept last: the content stays sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draft {
+    /// The draft; the entry made of it has the same id.
+    pub draft: RecordId,
+    /// For whose chart.
+    pub patient: PatientId,
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who writes.
+    pub author: UserId,
+    /// What kind of entry it is going to be.
+    pub kind: RecordKind,
+    /// Why it is specially protected, if it is.
+    pub sensitivity: Vec<Sensitivity>,
+    /// Sealed content, any JSON.
+    pub body: Ciphertext,
+    /// When it was kept last.
+    pub saved_at: Timestamp,
+    /// Version of the stream `drafts-<id>`.
+    pub version: u64,
+}
+
+impl Draft {
+    /// The content as a typed sealed value: sealed as the body of the entry that it may become.
+    #[must_use]
+    pub fn sealed_body(&self) -> Sealed<serde_json::Value> {
+        let field = records::body_field(&self.sensitivity);
+        Sealed::new(self.tenant, self.patient, records::stream(self.draft), field, self.body.clone())
+    }
+}
+
 /// Which entries a list is to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordFilter {
@@ -140,6 +175,10 @@ fn place_key(record: RecordId) -> Vec<u8> {
     Key::table(PLACE).bytes(record.bytes()).done()
 }
 
+fn draft_key(author: UserId, draft: RecordId) -> Vec<u8> {
+    Key::table(DRAFT).bytes(author.bytes()).bytes(draft.bytes()).done()
+}
+
 /// The row of [`PLACE`]: a position.
 fn place(row: &[u8]) -> Result<u64, ViewError> {
     trailing_number(row).ok_or_else(|| ViewError::damaged(RecordsView::NAME, "a row does not have its shape"))
@@ -152,7 +191,7 @@ fn put(tx: &mut Tx<'_>, record: &Record) -> Result<(), ViewError> {
 
 impl View for RecordsView {
     const NAME: &'static str = "records";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let Event::Record(what) = &event.event else { return Ok(()) };
@@ -189,7 +228,21 @@ impl View for RecordsView {
             RecordEvent::Retracted(e) => change(tx, event, e.record, |record| {
                 record.state = State::Retracted { by: e.by, at: event.recorded_at }
             }),
-            RecordEvent::DraftSaved(_) | RecordEvent::DraftDiscarded(_) => Ok(()),
+            RecordEvent::DraftSaved(e) => {
+                let draft = Draft {
+                    draft: e.draft,
+                    patient: e.patient,
+                    tenant: event.meta.tenant,
+                    author: e.author,
+                    kind: e.kind,
+                    sensitivity: e.sensitivity.clone(),
+                    body: e.body.clone(),
+                    saved_at: e.at,
+                    version: event.stream_version,
+                };
+                tx.put_value(draft_key(e.author, e.draft), &draft)
+            }
+            RecordEvent::DraftDiscarded(e) => tx.remove(draft_key(e.author, e.draft)),
         }
     }
 }
@@ -250,5 +303,28 @@ impl Projection<RecordsView> {
             items.push(decode(RecordsView::NAME, &row)?);
         }
         Ok(Page { items, next })
+    }
+
+    /// A draft of this author.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn draft(&self, author: UserId, draft: RecordId) -> Result<Option<Draft>, ViewError> {
+        self.live()?.get(&draft_key(author, draft))?.map(|row| decode(RecordsView::NAME, &row)).transpose()
+    }
+
+    /// The drafts of this author, at most `limit`.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn drafts_of(&self, author: UserId, limit: usize) -> Result<Vec<Draft>, ViewError> {
+        let from = Key::table(DRAFT).bytes(author.bytes());
+        let to = from.clone().bytes(&[0xff; 17]).done();
+        let mut found = Vec::new();
+        self.live()?.walk(&from.done(), &to, false, |_, row| {
+            found.push(decode(RecordsView::NAME, row)?);
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::access_reviews::AccessReviewsView;
 use crate::audit::AuditView;
 use crate::care_teams::CareTeamsView;
+use crate::consent::ConsentView;
+use crate::elevations::ElevationsView;
 use crate::error::ViewError;
 use crate::facts::FactsCache;
 use crate::generation::Standing;
@@ -175,6 +178,12 @@ views! {
     CareTeams, care_teams: CareTeamsView;
     /// Users and sessions.
     Identity, identity: IdentityView;
+    /// What patients allow and forbid.
+    Consent, consent: ConsentView;
+    /// Roles for a short time.
+    Elevations, elevations: ElevationsView;
+    /// Campaigns that look over who may do what.
+    AccessReviews, access_reviews: AccessReviewsView;
     /// Index of the audit trail.
     Audit, audit: AuditView;
 }
