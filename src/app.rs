@@ -16,6 +16,7 @@ use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
 use crate::follower::{Follower, FollowerError};
+use crate::limits::Limits;
 use crate::notify::Notifier;
 use crate::passwords::{PasswordError, Passwords};
 use crate::sessions::{FailedLogins, JustEnded, UnknownNames};
@@ -89,6 +90,7 @@ struct Inner {
     ended: JustEnded,
     failed: FailedLogins,
     unknown_names: UnknownNames,
+    limits: Limits,
 }
 
 impl App {
@@ -134,6 +136,7 @@ impl App {
         let commands = Commands::new(ledger.clone(), keys.clone());
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
+        let limits = Limits::new(&config.rates, &clock);
         Ok(Self(Arc::new(Inner {
             config,
             data,
@@ -151,6 +154,7 @@ impl App {
             ended: JustEnded::default(),
             failed,
             unknown_names,
+            limits,
         })))
     }
 
@@ -257,6 +261,12 @@ impl App {
     #[must_use]
     pub fn unknown_names(&self) -> &UnknownNames {
         &self.0.unknown_names
+    }
+
+    /// How often somebody may ask.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     /// Appends one event. On return it is durable. `besides` are subjects beyond those that the event itself names.

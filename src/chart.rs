@@ -19,6 +19,7 @@ use crate::api::schema;
 use crate::app::App;
 use crate::asker::Asker;
 use crate::disclosure::{Case, Opening, Refusal, allow};
+use crate::limits;
 use crate::stages::Stages;
 
 /// A patient's master data, as far as the caller may see it. What is missing is either withheld or not known: `groups`
@@ -353,7 +354,7 @@ const COMBINATIONS_MAX: usize = 256;
 /// Finds patients. Only those whom the caller may see are found, and of each only what the caller may see is shown.
 ///
 /// # Errors
-/// [`Refusal::Forbidden`] if the caller may not search.
+/// [`Refusal::Forbidden`] if the caller may not search; [`Refusal::Throttled`].
 pub async fn search(
     app: &App,
     asker: &Asker,
@@ -385,12 +386,9 @@ pub async fn search(
         }
     }
     stages.end("view");
-    let fact = PatientsSearched {
-        by: kinds(terms),
-        found: found.iter().map(|(patient, _)| patient.patient).collect(),
-        groups,
-        grounds: may_search.grounds(),
-    };
+    let shown: Vec<_> = found.iter().map(|(patient, _)| patient.patient).collect();
+    limits::admit(app, asker, &shown, None).await?;
+    let fact = PatientsSearched { by: kinds(terms), found: shown, groups, grounds: may_search.grounds() };
     let receipt = app.tell(ask.event, fact.into(), &asker.meta(Outcome::Success), &asker.client, &[]).await?;
     stages.end("append");
     let opening = Opening::new(app, receipt);

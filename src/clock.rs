@@ -1,10 +1,14 @@
 //! Time and chance: the only two places where either enters. Tests put a hand-set clock and a seed in their stead.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use uuid::{Builder, Uuid};
+
+#[allow(clippy::disallowed_methods, reason = "this is the one place that reads the machine's clock")]
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Tells the time, UTC.
 #[derive(Clone)]
@@ -37,6 +41,14 @@ impl Clock {
             Hands::Set(micros) => {
                 Timestamp::from_microsecond(micros.load(Ordering::SeqCst)).unwrap_or(Timestamp::UNIX_EPOCH)
             }
+        }
+    }
+    /// Time passed since some moment of the past: for measuring. The machine's does not go back when somebody sets its clock.
+    #[must_use]
+    pub fn passed(&self) -> Duration {
+        match &self.0 {
+            Hands::System => START.elapsed(),
+            Hands::Set(micros) => Duration::from_micros(micros.load(Ordering::SeqCst).max(0).cast_unsigned()),
         }
     }
     /// Moves a set clock on; the machine's own cannot be moved.

@@ -41,6 +41,8 @@ pub struct Config {
     pub notify: Notify,
     /// Bounds on what one caller can ask.
     pub limits: Limits,
+    /// Bounds on how often.
+    pub rates: Rates,
     /// The read models.
     pub views: Views,
 }
@@ -294,6 +296,30 @@ section! {
 }
 
 section! {
+    /// `[rates]`: 0 means no limit.
+    Rates {
+        /// Requests of one user.
+        user_per_minute: u32 = 60,
+        /// Requests of one session.
+        session_per_minute: u32 = 60,
+        /// Logins and what belongs to them, from one address.
+        auth_per_minute: u32 = 30,
+        /// Other requests that change nothing, from one address.
+        read_per_minute: u32 = 1_200,
+        /// Other requests that may change something, from one address.
+        write_per_minute: u32 = 600,
+        /// Requests for what is public, from one address.
+        public_per_minute: u32 = 600,
+        /// What was not used is saved up for so long.
+        burst_s: u32 = 60,
+        /// Users, sessions or addresses remembered at most for one of these limits.
+        keys_max: usize = 100_000,
+        /// Different patients disclosed to one user.
+        patients_per_hour: u32 = 60,
+    }
+}
+
+section! {
     /// `[views]`
     Views {
         /// Events taken in at once.
@@ -308,6 +334,23 @@ impl Limits {
     #[must_use]
     pub const fn view_wait(&self) -> Duration {
         Duration::from_millis(self.view_wait_ms)
+    }
+}
+
+impl Rates {
+    /// No limit of any kind: for measuring, and for tests of other things.
+    #[must_use]
+    pub fn off() -> Self {
+        Self {
+            user_per_minute: 0,
+            session_per_minute: 0,
+            auth_per_minute: 0,
+            read_per_minute: 0,
+            write_per_minute: 0,
+            public_per_minute: 0,
+            patients_per_hour: 0,
+            ..Self::default()
+        }
     }
 }
 
@@ -410,6 +453,14 @@ impl Config {
                 "must be at least limits.page_default",
             ),
             (self.limits.search_max >= 1, "limits.search_max", "must be at least 1"),
+            ((1..=3_600).contains(&self.rates.burst_s), "rates.burst_s", "must be from 1 to 3600"),
+            (
+                // A search that finds as many as it may is not turned away for good.
+                matches!(self.rates.patients_per_hour as usize, most if most == 0 || most >= self.limits.search_max),
+                "rates.patients_per_hour",
+                "must be 0 or at least limits.search_max",
+            ),
+            (self.rates.keys_max >= 1_000, "rates.keys_max", "must be at least 1000"),
             (self.views.batch_events_max >= 1, "views.batch_events_max", "must be at least 1"),
             (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),
             (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),

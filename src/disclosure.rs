@@ -18,6 +18,7 @@ use wardbook_projections::{KnownPatient, ViewError};
 use crate::app::App;
 use crate::asker::Asker;
 use crate::clock::NoChance;
+use crate::limits;
 
 /// Why nothing was disclosed or done.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,12 @@ pub enum Refusal {
     /// Policy said no about something whose existence is no secret to the caller. The event is durable.
     #[error("your roles do not allow this")]
     Forbidden(Box<Receipt>),
+    /// The caller was shown too many different patients within the hour.
+    #[error("too many different patients within an hour")]
+    Throttled {
+        /// Seconds until there is room for more.
+        wait_s: u32,
+    },
     /// The access event could not be appended, so nothing was opened.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -105,10 +112,12 @@ impl<'a> Case<'a> {
     /// Whether the caller may read at all, and which groups.
     ///
     /// # Errors
-    /// [`Refusal::Hidden`], with its event durable.
+    /// [`Refusal::Hidden`], with its event durable; [`Refusal::Throttled`].
     pub async fn read(&self, wanted: GroupSet, action: Action) -> Result<Permit, Refusal> {
         let decision = self.app.policies().read(self.asker.principal(), self.facts(), None, &self.ask, wanted, action);
-        self.hide(decision).await
+        let permit = self.hide(decision).await?;
+        limits::admit(self.app, self.asker, &[self.id()], Some(&permit)).await?;
+        Ok(permit)
     }
 
     /// The permit for one entry, if there is one: entries with a label are permitted one by one. The entry may be one of

@@ -14,6 +14,7 @@ pub mod fhir;
 pub mod follower;
 pub mod history;
 pub mod import;
+pub mod limits;
 pub mod login;
 pub mod notify;
 pub mod operator;

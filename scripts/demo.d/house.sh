@@ -30,12 +30,18 @@ house_fill() {
 # house_password NAME
 house_password() { awk -v name="$1" '$1 == name { print $3 }' "$HOUSE_DATA/demo-users"; }
 
+# house_settings: no second factor, so that what is typed needs nothing but curl, and no limits of rate: a script asks faster
+# than a person.
+house_settings() {
+  printf '[login]\nsecond_factor = "nobody"\n[rates]\n'
+  printf '%s = 0\n' user_per_minute session_per_minute auth_per_minute read_per_minute write_per_minute public_per_minute patients_per_hour
+}
+
 # house_serve DIR PORT LOG [CONFIG]: starts the server and waits until it is ready. Sets HOUSE_ADDRESS, HOUSE_PID.
 house_serve() {
   HOUSE_DATA=$1
   HOUSE_ADDRESS="127.0.0.1:$2"
-  # The users of a demonstration have no second factor: what is typed there should need nothing but curl.
-  [ -n "${4:-}" ] || printf '[login]\nsecond_factor = "nobody"\n' >"$1/demo.toml"
+  [ -n "${4:-}" ] || house_settings >"$1/demo.toml"
   "$WARDBOOK" --config "${4:-$1/demo.toml}" serve --data "$1" --listen "$HOUSE_ADDRESS" >"$3" 2>&1 &
   HOUSE_PID=$!
   # Before the directories are removed, if any are.

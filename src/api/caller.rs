@@ -118,6 +118,8 @@ impl FromRequest for Caller {
                 caught_up(&anyone.app, position).await?;
             }
             let caller = authenticate(anyone, request.headers())?;
+            let user = caller.asker.principal().user;
+            caller.context.pass(caller.app.limits().of_user(user, Some(caller.session)))?;
             caller.context.stages.end("auth");
             Ok(caller)
         })

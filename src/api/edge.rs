@@ -1,15 +1,16 @@
-//! What every request and every answer has in common: ids, the time limit, security headers, one line in the log.
+//! What every request and every answer has in common: ids, limits of rate and time, security headers, one line in the log.
 //!
 //! The log line has the route's pattern, never the path or the query as sent; ids in it are pseudonymous, names are not.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError, web};
 use uuid::Uuid;
@@ -18,6 +19,7 @@ use wardbook_events::{Client, CorrelationId};
 use crate::api::openapi;
 use crate::api::problem::{Kind, Problem};
 use crate::app::App;
+use crate::limits::{Class, Standing, TooMany};
 use crate::stages::Stages;
 
 /// Name of the header that identifies one request.
@@ -38,9 +40,21 @@ pub struct RequestContext {
     pub agent: Option<String>,
     /// Where the time went.
     pub stages: Stages,
+    /// How much the one who asks may still ask for.
+    standing: Cell<Option<Standing>>,
 }
 
 impl RequestContext {
+    /// Keeps the outcome of a limit, for the answer's headers.
+    ///
+    /// # Errors
+    /// 429 if the limit is reached.
+    pub fn pass(&self, outcome: Result<Option<Standing>, TooMany>) -> Result<(), Problem> {
+        let standing = outcome.as_ref().map_or_else(|TooMany(standing)| Some(*standing), |standing| *standing);
+        self.standing.set(standing.or(self.standing.get()));
+        Ok(outcome.map(drop)?)
+    }
+
     /// The `client` section of this request's events.
     #[must_use]
     pub fn client(&self) -> Client {
@@ -69,6 +83,11 @@ pub async fn edge(
     let method = request.method().clone();
     request.extensions_mut().insert(Rc::clone(&context));
 
+    // The path as the router reads it: no spelling of it gets around the limit of its class.
+    let class = Class::of(method.is_safe(), request.match_info().as_str());
+    if let Err(problem) = context.pass(app.limits().of_address(context.address, class)) {
+        return Ok(finish(request.into_response(problem.error_response()), &app, &context, &method, began));
+    }
     let limit = Duration::from_millis(app.config().server.request_timeout_ms);
     let Ok(answer) = tokio::time::timeout(limit, next.call(request)).await else {
         tracing::warn!(request = %context.request, %method, millis = began.elapsed().as_millis(), "timed out");
@@ -78,10 +97,18 @@ pub async fn edge(
         );
         return Err(Late { problem, context, app }.into());
     };
-    let answer = answer?.map_into_boxed_body();
+    Ok(finish(as_problem(answer?.map_into_boxed_body()), &app, &context, &method, began))
+}
+
+fn finish(
+    mut answer: ServiceResponse<BoxBody>,
+    app: &App,
+    context: &RequestContext,
+    method: &Method,
+    began: Instant,
+) -> ServiceResponse<BoxBody> {
     let route = answer.request().match_pattern();
-    let mut answer = as_problem(answer);
-    dress(answer.headers_mut(), &app, &context);
+    dress(answer.headers_mut(), app, context);
     tracing::info!(
         request = %context.request,
         correlation = %context.correlation,
@@ -91,7 +118,7 @@ pub async fn edge(
         micros = began.elapsed().as_micros(),
         "request"
     );
-    Ok(answer)
+    answer
 }
 
 fn context(app: &App, request: &ServiceRequest) -> Result<RequestContext, Error> {
@@ -110,6 +137,7 @@ fn context(app: &App, request: &ServiceRequest) -> Result<RequestContext, Error>
         address: forwarded.or_else(|| request.peer_addr().map(|peer| peer.ip())),
         agent,
         stages: Stages::start(),
+        standing: Cell::new(None),
     })
 }
 
@@ -160,6 +188,11 @@ fn dress(headers: &mut HeaderMap, app: &App, context: &RequestContext) {
     };
     set(REQUEST_ID, context.request.to_string());
     set(CORRELATION_ID, context.correlation.to_string());
+    if let Some(standing) = context.standing.get() {
+        set(HeaderName::from_static("ratelimit-limit"), standing.limit.to_string());
+        set(HeaderName::from_static("ratelimit-remaining"), standing.remaining.to_string());
+        set(HeaderName::from_static("ratelimit-reset"), standing.reset_s.to_string());
+    }
     if app.config().server.timing {
         context.stages.end("serialise");
         set(HeaderName::from_static("server-timing"), context.stages.header());

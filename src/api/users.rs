@@ -166,11 +166,18 @@ pub async fn list_users(caller: Caller, query: web::Query<UsersQuery>) -> Result
     manage(&caller, Target::Tenant).await?;
     let limit = limit(caller.app.config(), query.limit)?;
     let tenant = caller.asker.principal().tenant;
-    let mut users = caller.app.views().identity.users(query.after, limit.saturating_add(1))?;
+    // The view holds the users of every organisation; neither they nor how many there are may show in the pages.
+    let (mut users, mut after) = (Vec::new(), query.after);
+    while users.len() <= limit {
+        let page = caller.app.views().identity.users(after, limit.saturating_add(1))?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.user);
+        users.extend(page.into_iter().filter(|user| user.tenant == tenant));
+    }
     let more = users.len() > limit;
     users.truncate(limit);
     let next = users.last().map(|user| user.user).filter(|_| more);
-    let users = users.into_iter().filter(|user| user.tenant == tenant).map(UserAnswer::from).collect();
+    let users = users.into_iter().map(UserAnswer::from).collect();
     answer::json(StatusCode::OK, &UsersAnswer { users, next })
 }
 

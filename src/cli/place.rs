@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 use wardbook_commands::Origin;
-use wardbook_events::{Actor, Client, CorrelationId, Role};
+use wardbook_events::{Actor, Client, CorrelationId, Role, TenantId};
 use wardbook_keys::StoreError;
 use wardbook_ledger::{OpenError as LedgerOpenError, Progress};
 
@@ -56,9 +56,14 @@ pub fn with<T>(
     result
 }
 
-/// Whoever can start the program on the machine that holds the keys.
+/// Whoever can start the program on the machine that holds the keys, in the name of the configured organisation.
 pub fn operator(app: &App, role: Role) -> Result<Asker, Failure> {
-    Ok(wardbook::operator::operator(app.config().organisation.id, role, app.new_id()?))
+    operator_of(app, app.config().organisation.id, role)
+}
+
+/// As [`operator`], in the name of another organisation of this server.
+pub fn operator_of(app: &App, tenant: TenantId, role: Role) -> Result<Asker, Failure> {
+    Ok(wardbook::operator::operator(tenant, role, app.new_id()?))
 }
 
 /// A user who proves to be that user.

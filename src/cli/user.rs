@@ -4,13 +4,12 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_commands::{CommandError, Done, Origin};
-use wardbook_events::{PatientId, Role, UserId};
+use wardbook_events::{PatientId, Role, TenantId, UserId};
 use wardbook_policy::{Action, Permit, Target};
 
 use super::output::{Output, table};
 use super::{Answer, Common, Ended, Failure, place};
 use wardbook::app::App;
-use wardbook::asker::Asker;
 use wardbook::disclosure::allow;
 use wardbook::passwords::of_user::new_password;
 
@@ -56,6 +55,9 @@ struct Create {
     /// The chart that is about this user
     #[arg(long)]
     patient: Option<PatientId>,
+    /// The organisation, by its UUID; otherwise the one of the settings. Makes the first user of another organisation
+    #[arg(long)]
+    tenant: Option<TenantId>,
     /// Read the password from standard input; otherwise WARDBOOK_PASSWORD holds it
     #[arg(long)]
     password_stdin: bool,
@@ -86,44 +88,42 @@ struct Named {
 
 impl User {
     pub fn run(self, common: &Common, output: &Output) -> Ended {
-        place::with(common, output, async |app| {
-            let operator = place::operator(app, Role::Admin)?;
-            match self.command {
-                UserCommand::Create(command) => create(app, &operator, command, output).await,
-                UserCommand::List => list(app, output),
-                UserCommand::Password(command) => {
-                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
-                    let account = app.views().identity.user(user)?.ok_or("the user is gone")?;
-                    let hash = new_password(app, &account, place::password(command.password_stdin)?).await?;
-                    done(app.commands().set_password(&permit, &origin, user, hash).await)
-                }
-                UserCommand::Grant(command) => {
-                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
-                    done(app.commands().grant_role(&permit, &origin, user, command.role).await)
-                }
-                UserCommand::Revoke(command) => {
-                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
-                    done(app.commands().revoke_role(&permit, &origin, user, command.role).await)
-                }
-                UserCommand::Disable(command) => {
-                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
-                    done(app.commands().disable_user(&permit, &origin, user).await)
-                }
-                UserCommand::Enable(command) => {
-                    let (user, permit, origin) = about(app, &operator, &command.username).await?;
-                    done(app.commands().enable_user(&permit, &origin, user).await)
-                }
+        place::with(common, output, async |app| match self.command {
+            UserCommand::Create(command) => create(app, command, output).await,
+            UserCommand::List => list(app, output),
+            UserCommand::Password(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                let account = app.views().identity.user(user)?.ok_or("the user is gone")?;
+                let hash = new_password(app, &account, place::password(command.password_stdin)?).await?;
+                done(app.commands().set_password(&permit, &origin, user, hash).await)
+            }
+            UserCommand::Grant(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                done(app.commands().grant_role(&permit, &origin, user, command.role).await)
+            }
+            UserCommand::Revoke(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                done(app.commands().revoke_role(&permit, &origin, user, command.role).await)
+            }
+            UserCommand::Disable(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                done(app.commands().disable_user(&permit, &origin, user).await)
+            }
+            UserCommand::Enable(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                done(app.commands().enable_user(&permit, &origin, user).await)
             }
         })
     }
 }
 
-/// The user of a name, the permit to change that account, and the origin of the change.
-async fn about(app: &App, operator: &Asker, username: &str) -> Result<(UserId, Permit, Origin), Failure> {
+/// The user of a name, the permit to change that account, and the origin of the change: within the user's organisation.
+async fn about(app: &App, username: &str) -> Result<(UserId, Permit, Origin), Failure> {
     let user = app.views().identity.user_by_name(username)?;
-    let user = user.ok_or_else(|| format!("there is no user {username}: `wardbook user list` shows all"))?.user;
-    let (permit, _) = allow(app, operator, Action::ManageUsers, Target::User(user)).await?;
-    Ok((user, permit, place::origin(app, operator)?))
+    let user = user.ok_or_else(|| format!("there is no user {username}: `wardbook user list` shows all"))?;
+    let operator = place::operator_of(app, user.tenant, Role::Admin)?;
+    let (permit, _) = allow(app, &operator, Action::ManageUsers, Target::User(user.user)).await?;
+    Ok((user.user, permit, place::origin(app, &operator)?))
 }
 
 fn done(result: Result<Done<()>, CommandError>) -> Ended {
@@ -136,10 +136,11 @@ async fn hash(app: &App, username: &str, from_stdin: bool) -> Result<PasswordHas
     PasswordHash::new(&phc).ok_or_else(|| "the password could not be hashed".into())
 }
 
-async fn create(app: &App, operator: &Asker, command: Create, output: &Output) -> Ended {
-    let (permit, _) = allow(app, operator, Action::ManageUsers, Target::Tenant).await?;
+async fn create(app: &App, command: Create, output: &Output) -> Ended {
+    let operator = place::operator_of(app, command.tenant.unwrap_or(app.config().organisation.id), Role::Admin)?;
+    let (permit, _) = allow(app, &operator, Action::ManageUsers, Target::Tenant).await?;
     let password = hash(app, &command.username, command.password_stdin).await?;
-    let origin = place::origin(app, operator)?;
+    let origin = place::origin(app, &operator)?;
     let create = CreateUser {
         username: command.username,
         roles: command.roles.into_iter().collect(),
@@ -166,17 +167,18 @@ fn list(app: &App, output: &Output) -> Ended {
         for user in page {
             let roles: Vec<_> = user.roles.iter().map(|role| role.name()).collect();
             if output.is_json() {
-                output.json(
-                    &json!({"user": user.user, "username": user.username, "roles": roles, "active": user.active}),
-                )?;
+                output.json(&json!({
+                    "user": user.user, "username": user.username, "roles": roles, "active": user.active, "tenant": user.tenant,
+                }))?;
             } else {
                 let state = if user.active { "active" } else { "disabled" };
-                rows.push(vec![user.user.to_string(), user.username, roles.join(","), state.to_owned()]);
+                let tenant = user.tenant.to_string();
+                rows.push(vec![user.user.to_string(), user.username, roles.join(","), state.to_owned(), tenant]);
             }
         }
     }
     if !output.is_json() {
-        output.line(&table(&["user", "name", "roles", "state"], rows))?;
+        output.line(&table(&["user", "name", "roles", "state", "organisation"], rows))?;
     }
     Ok(Answer::Yes)
 }

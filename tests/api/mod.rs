@@ -5,6 +5,7 @@ mod auth;
 mod edge;
 mod hidden;
 mod ledger;
+mod limits;
 mod patients;
 mod projections;
 mod records;

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use wardbook::api::server;
 use wardbook::app::{App, OpenOptions};
 use wardbook::clock::{Chance, Clock};
-use wardbook::config::{Config, DataDir, SecondFactor};
+use wardbook::config::{Config, DataDir, Rates, SecondFactor};
 use wardbook::operator::operator;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_events::{EventId, PatientId, Role, UserId};
@@ -46,6 +46,7 @@ pub fn quick_config() -> Config {
     config.passwords.passes = 1;
     config.login.second_factor = SecondFactor::Nobody;
     config.ledger.checkpoint_interval_ms = 50;
+    config.rates = Rates::off();
     config
 }
 

@@ -82,7 +82,22 @@ impl Place {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = "[server]\nworkers = 2\n[tokens]\nlifetime_s = 3600\n[ledger]\ncheckpoint_interval_ms = 50\n\
-                        [passwords]\nmemory_kib = 64\npasses = 1\n[login]\nsecond_factor = \"nobody\"\n";
+                        [passwords]
+memory_kib = 64
+passes = 1
+[login]
+second_factor = \"nobody\"
+\
+                        [rates]
+user_per_minute = 0
+session_per_minute = 0
+auth_per_minute = 0
+read_per_minute = 0
+\
+                        write_per_minute = 0
+public_per_minute = 0
+patients_per_hour = 0
+";
         fs::write(dir.path().join("settings.toml"), settings).unwrap();
         Self { dir }
     }

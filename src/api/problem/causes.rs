@@ -8,6 +8,7 @@ use wardbook_projections::ViewError;
 use super::{Kind, Problem};
 use crate::clock::NoChance;
 use crate::disclosure::Refusal;
+use crate::limits::TooMany;
 use crate::login::LoginError;
 use crate::passwords::PasswordError;
 use crate::passwords::of_user::NewPasswordError;
@@ -30,6 +31,11 @@ impl From<Refusal> for Problem {
                 Kind::Forbidden,
                 "ask somebody whose role allows it, or say another purpose in Purpose-Of-Use",
             ),
+            Refusal::Throttled { wait_s } => Self::new(
+                Kind::TooMany,
+                "so many different patients are not opened within an hour: go on with those, or wait for Retry-After",
+            )
+            .retry_after(wait_s),
             Refusal::Append(error) => error.into(),
             Refusal::View(error) => error.into(),
             Refusal::Open(error) => error.into(),
@@ -192,6 +198,12 @@ impl From<LoginError> for Problem {
             LoginError::NoChance(error) => error.into(),
             other @ (LoginError::Secret(_) | LoginError::Token(_)) => Self::internal("a login failed", &other),
         }
+    }
+}
+
+impl From<TooMany> for Problem {
+    fn from(TooMany(standing): TooMany) -> Self {
+        Self::new(Kind::TooMany, "nothing was done: try again after Retry-After").retry_after(standing.reset_s)
     }
 }
 
