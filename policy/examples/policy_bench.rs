@@ -3,15 +3,16 @@
 //! Cold: facts never seen before. Warm: the same facts again, as when a physician leafs through a chart.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark takes times and prints them")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use wardbook_events::care_teams::Function;
 use wardbook_events::records::{RecordKind, Sensitivity};
 use wardbook_events::{EventId, GroupSet, PatientId, Purpose, RecordId, Role, TenantId, UserId};
-use wardbook_policy::{Action, Ask, PatientFacts, Policies, Principal, RecordFacts, Target};
+use wardbook_policy::{Action, Ask, Member, PatientFacts, Policies, Principal, RecordFacts, Target};
 
 const DECISIONS: u128 = 5_000;
 
@@ -21,25 +22,17 @@ fn id(number: u128) -> [u8; 16] {
 
 fn physician() -> Principal {
     Principal {
-        user: UserId::from_bytes(id(1)),
-        tenant: TenantId::from_bytes(id(2)),
-        roles: BTreeSet::from([Role::Physician]),
-        active: true,
         departments: BTreeSet::from(["cardiology".to_owned()]),
-        patient: None,
-        proxy_for: BTreeSet::new(),
-        mfa: 0,
+        ..Principal::new(UserId::from_bytes(id(1)), TenantId::from_bytes(id(2)), BTreeSet::from([Role::Physician]))
     }
 }
 
 fn patient(number: u128) -> PatientFacts {
-    let team = (0..5).map(|other| (UserId::from_bytes(id(1 + other)), Some(Timestamp::MAX)));
+    let member = Member { function: Function::Attending, until: Some(Timestamp::MAX) };
     PatientFacts {
-        patient: PatientId::from_bytes(id(1_000 + number)),
-        tenant: TenantId::from_bytes(id(2)),
         departments: BTreeSet::from(["cardiology".to_owned()]),
-        vip: false,
-        members: team.collect::<BTreeMap<_, _>>(),
+        members: (0..5).map(|other| (UserId::from_bytes(id(1 + other)), member)).collect(),
+        ..PatientFacts::new(PatientId::from_bytes(id(1_000 + number)), TenantId::from_bytes(id(2)))
     }
 }
 
@@ -63,12 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let policies = Policies::shipped()?;
     println!("loading and checking the policies took {} ms", start.elapsed().as_millis());
     let who = physician();
-    let ask = Ask {
-        now: Timestamp::UNIX_EPOCH,
-        purpose: Purpose::Treatment,
-        address: None,
-        event: EventId::from_bytes(id(9)),
-    };
+    let ask = Ask::new(Timestamp::UNIX_EPOCH, Purpose::Treatment, EventId::from_bytes(id(9)));
     let chart =
         |facts: &PatientFacts| policies.read(&who, facts, None, &ask, GroupSet::all(), Action::ReadChart).is_ok();
     let note = RecordFacts {

@@ -6,11 +6,12 @@ use std::fmt::Display;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression as Value, Schema,
 };
+use wardbook_events::care_teams::Function;
 use wardbook_events::{PatientId, TenantId, UserId};
 
 use crate::action::CedarAction;
 use crate::load::PolicyError;
-use crate::question::{About, Entry, Person, Question};
+use crate::question::{About, Entry, Person, Question, Relation};
 
 /// Entity types of the schema, parsed once.
 pub(crate) struct Names {
@@ -21,7 +22,7 @@ pub(crate) struct Names {
     kind: EntityTypeName,
     label: EntityTypeName,
     department: EntityTypeName,
-    care_team: EntityTypeName,
+    function: EntityTypeName,
     user: EntityTypeName,
     patient: EntityTypeName,
     part: EntityTypeName,
@@ -62,7 +63,7 @@ impl Names {
             kind: name("Kind")?,
             label: name("Label")?,
             department: name("Department")?,
-            care_team: name("CareTeam")?,
+            function: name("Function")?,
             user: name("User")?,
             patient: name("Patient")?,
             part: name("Part")?,
@@ -134,20 +135,7 @@ impl Names {
     fn principal(&self, question: &Question) -> Result<Entity, Fault> {
         let mut parents: HashSet<_> = question.roles.iter().map(|role| uid(&self.role, role.name())).collect();
         parents.extend(question.departments.iter().map(|department| uid(&self.department, department)));
-        let person = match &question.about {
-            About::Part(person, _) | About::Membership(person, _) | About::Audit(Some(person)) => Some(person),
-            About::Audit(None) | About::System(_) => None,
-        };
-        if let Some(person) = person.filter(|person| person.is_member) {
-            parents.insert(uid(&self.care_team, person.patient.to_string()));
-        }
-        let represented = person.filter(|person| person.is_proxy).map(|person| self.patient(person.patient));
-        let mut attributes = vec![
-            ("tenant", self.tenant(question.tenant)),
-            ("active", Value::new_bool(question.active)),
-            ("proxyFor", Value::new_set(represented.map(Value::new_entity_uid))),
-        ];
-        attributes.extend(question.own.map(|own| ("own", Value::new_entity_uid(self.patient(own)))));
+        let attributes = vec![("tenant", self.tenant(question.tenant)), ("active", Value::new_bool(question.active))];
         entity(self.user(question.user), attributes, parents)
     }
 
@@ -155,10 +143,26 @@ impl Names {
         let parents = person.departments.iter().map(|department| uid(&self.department, department)).collect();
         let attributes = vec![
             ("tenant", self.tenant(person.tenant)),
-            ("careTeam", value(&self.care_team, person.patient.to_string())),
             ("vip", Value::new_bool(person.vip)),
+            ("sudPermitted", Value::new_bool(person.sud_permitted)),
+            ("asker", self.asker(&person.relation)?),
         ];
         entity(self.patient(person.patient), attributes, parents)
+    }
+
+    fn asker(&self, relation: &Relation) -> Result<Value, Fault> {
+        let facts = [
+            ("own", relation.own),
+            ("treats", relation.treats()),
+            ("proxy", relation.proxy),
+            ("breakGlass", relation.break_glass),
+            ("denied", relation.denied),
+            ("psychotherapy", relation.psychotherapy),
+            ("sameDepartment", relation.same_department),
+        ];
+        let function = ("function".to_owned(), value(&self.function, function(relation.function)));
+        let facts = facts.into_iter().map(|(name, fact)| (name.to_owned(), Value::new_bool(fact)));
+        Value::new_record(facts.chain([function])).map_err(fault)
     }
 
     fn part(&self, person: &Person, entry: Option<&Entry>) -> Vec<(&'static str, Value)> {
@@ -180,8 +184,22 @@ impl Names {
         let pairs = [
             ("purpose".to_owned(), value(&self.purpose, question.purpose.code())),
             ("mfa".to_owned(), Value::new_long(question.mfa.into())),
+            ("fresh".to_owned(), Value::new_bool(question.fresh)),
+            ("hasReason".to_owned(), Value::new_bool(question.has_reason)),
+            ("onShift".to_owned(), Value::new_bool(question.on_shift)),
         ];
         Context::from_pairs(pairs.into_iter().chain(address)).map_err(fault)
+    }
+}
+
+/// As the schema names it.
+const fn function(function: Option<Function>) -> &'static str {
+    match function {
+        None => "none",
+        Some(Function::Attending) => "attending",
+        Some(Function::Consulting) => "consulting",
+        Some(Function::Nursing) => "nursing",
+        Some(Function::Administrative) => "administrative",
     }
 }
 

@@ -10,6 +10,8 @@ use wardbook_events::identity::Hours;
 use wardbook_events::records::{RecordKind, Sensitivity};
 use wardbook_events::{EmergencyId, EventId, PatientId, Purpose, RecordId, Role, TenantId, UserId};
 
+use crate::action::Action;
+
 /// Who asks. Built from the identity view and the live session, never from what a client says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -67,6 +69,15 @@ impl Principal {
     pub fn roles_at(&self, now: Timestamp) -> BTreeSet<Role> {
         let elevated = self.elevations.iter().filter(|(_, until)| now < **until).map(|(role, _)| *role);
         self.roles.iter().copied().chain(elevated).collect()
+    }
+
+    /// Whether the key or token, if it is one, may be used for this. A program without scopes may nothing.
+    #[must_use]
+    pub fn has_scope(&self, action: Action) -> bool {
+        match &self.scopes {
+            Some(scopes) => scopes.contains(action.name()),
+            None => !self.roles.contains(&Role::Service),
+        }
     }
 
     /// Whether the last full proof still counts as fresh.

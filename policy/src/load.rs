@@ -54,8 +54,8 @@ pub enum PolicyError {
         /// Where it is for the second time.
         file: String,
     },
-    /// An annotation other than `@id` and `@obligation`, which would silently do nothing.
-    #[error("policy {id} has the unknown annotation @{name}; known are @id and @obligation")]
+    /// An annotation other than `@id`, `@why` and `@obligation`, which would silently do nothing.
+    #[error("policy {id} has the unknown annotation @{name}; known are @id, @why and @obligation")]
     UnknownAnnotation {
         /// The policy.
         id: String,
@@ -206,7 +206,7 @@ fn obligations_of(policy: &Policy) -> Result<Vec<Obligation>, PolicyError> {
     let mut obligations = Vec::new();
     for (name, value) in policy.annotations() {
         match name {
-            "id" => {}
+            "id" | "why" => {}
             "obligation" => {
                 for text in value.split(',') {
                     let unknown = |_| PolicyError::UnknownObligation { id: id(), text: text.trim().to_owned() };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Decision, Request};
+use cedar_policy::{Authorizer, Decision, PolicyId, Request};
 use wardbook_events::records::body_field;
 use wardbook_events::{Group, GroupSet};
 
@@ -24,11 +24,15 @@ const REMEMBERED: usize = 16_384;
 /// Stands among a denial's policies when Cedar itself failed: a defect, to be found in the audit trail.
 const FAULT: &str = "policy-fault";
 
+/// Says no to an API key or a program that was not given this action.
+const OUTSIDE_SCOPE: &str = "deny-outside-scope";
+
 const SCHEMA: &str = include_str!("../../config/policies/schema.cedarschema");
 const FILES: &[(&str, &str)] = &[
     ("00-deny.cedar", include_str!("../../config/policies/00-deny.cedar")),
     ("10-patient.cedar", include_str!("../../config/policies/10-patient.cedar")),
     ("20-clinical.cedar", include_str!("../../config/policies/20-clinical.cedar")),
+    ("25-emergency.cedar", include_str!("../../config/policies/25-emergency.cedar")),
     ("30-operations.cedar", include_str!("../../config/policies/30-operations.cedar")),
     ("40-oversight.cedar", include_str!("../../config/policies/40-oversight.cedar")),
 ];
@@ -91,6 +95,13 @@ impl Policies {
         &self.inner.version
     }
 
+    /// Whether a policy comes with this obligation. Unknown names oblige to nothing.
+    #[must_use]
+    pub fn obliges(&self, policy: &str, obligation: Obligation) -> bool {
+        let obligations = self.inner.loaded.obligations.get(&PolicyId::new(policy));
+        obligations.is_some_and(|obligations| obligations.contains(&obligation))
+    }
+
     /// Whether somebody may see a patient's chart, or one clinical entry in it, and which groups of fields.
     ///
     /// The permit holds those of the wanted groups that are allowed. Without an entry it never holds
@@ -139,6 +150,11 @@ impl Policies {
         let patient = target.patient().map(|facts| facts.patient);
         let emergency = target.patient().and_then(|facts| facts.emergency(principal.user, ask.now));
         let policy_version = Arc::clone(&self.inner.version);
+        if !principal.has_scope(action) {
+            // Before Cedar: scopes narrow what a key is for, whatever the policies say, and would swell the cache.
+            let verdict = Arc::new(Verdict { policies: vec![OUTSIDE_SCOPE.to_owned()], ..Verdict::default() });
+            return Err(Denial { action, patient, verdict, policy_version });
+        }
         let verdict = match wish.and_then(|wish| Question::new(principal, wish, target, ask)) {
             Some(question) => self.inner.cache.answer(question, |question| self.inner.decide(question)),
             None => Arc::default(),

@@ -6,10 +6,14 @@ use jiff::Timestamp;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
+use wardbook_events::access::AccessReason;
+use wardbook_events::care_teams::Function;
+use wardbook_events::identity::Hours;
 use wardbook_events::records::{RecordKind, Sensitivity};
-use wardbook_events::{EventId, PatientId, Purpose, RecordId, Role, TenantId, UserId};
+use wardbook_events::{EmergencyId, EventId, PatientId, Purpose, RecordId, Role, TenantId, UserId};
 
 use super::*;
+use crate::facts::{Emergency, Member, WallClock};
 use crate::probe::LABELS;
 
 fn at(second: i64) -> Timestamp {
@@ -17,30 +21,24 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn ask(second: i64) -> Ask {
-    Ask { now: at(second), purpose: Purpose::Treatment, address: None, event: EventId::from_bytes([9; 16]) }
+    Ask::new(at(second), Purpose::Treatment, EventId::from_bytes([9; 16]))
+}
+
+fn principal_of(roles: BTreeSet<Role>) -> Principal {
+    Principal::new(UserId::from_bytes([1; 16]), TenantId::from_bytes([1; 16]), roles)
 }
 
 fn physician() -> Principal {
-    Principal {
-        user: UserId::from_bytes([1; 16]),
-        tenant: TenantId::from_bytes([1; 16]),
-        roles: BTreeSet::from([Role::Physician]),
-        active: true,
-        departments: BTreeSet::new(),
-        patient: None,
-        proxy_for: BTreeSet::new(),
-        mfa: 1,
-    }
+    principal_of(BTreeSet::from([Role::Physician]))
+}
+
+const fn member(until: Option<Timestamp>) -> Member {
+    Member { function: Function::Attending, until }
 }
 
 fn patient_of(user: UserId) -> PatientFacts {
-    PatientFacts {
-        patient: PatientId::from_bytes([1; 16]),
-        tenant: TenantId::from_bytes([1; 16]),
-        departments: BTreeSet::new(),
-        vip: false,
-        members: BTreeMap::from([(user, None)]),
-    }
+    let facts = PatientFacts::new(PatientId::from_bytes([1; 16]), TenantId::from_bytes([1; 16]));
+    PatientFacts { members: BTreeMap::from([(user, member(None))]), ..facts }
 }
 
 fn note() -> RecordFacts {
@@ -127,12 +125,15 @@ fn doubtful_policies_are_refused() {
 fn a_schema_for_another_program_is_refused_at_start() {
     let policy = [("a.cedar", "@id(\"a\") permit (principal, action, resource);")];
     for (from, to) in [
-        ("\"registrar\"]", "\"clerk\"]"),
+        ("\"service\"]", "\"robot\"]"),
         ("\"SEX\"]", "\"SEXUAL\"]"),
         ("\"appointment\"]", "\"visit\"]"),
         ("vip: Bool", "watched: Bool"),
-        ("flagPatient in", "markPatient in"),
+        ("flagPatient, ", "markPatient, "),
         ("\"HSYSADMIN\"]", "\"ADMIN\"]"),
+        ("\"consulting\"", "\"asked\""),
+        ("hasReason: Bool", "reason: Bool"),
+        ("treats: Bool", "cares: Bool"),
     ] {
         let schema = SCHEMA.replace(from, to);
         assert_ne!(schema, SCHEMA, "{from}");
@@ -148,7 +149,7 @@ fn a_policy_that_fails_to_evaluate_denies() {
            @id("no") forbid (principal, action, resource) when { context.mfa * 9223372036854775807 > 9 };"#,
     )
     .unwrap();
-    let mut who = physician();
+    let mut who = Principal { mfa: 1, ..physician() };
     let facts = patient_of(who.user);
     let denied =
         |who: &Principal| policies.act(who, Action::FlagPatient, Target::Patient(&facts), &ask(0)).unwrap_err();
@@ -201,11 +202,11 @@ fn every_change_of_a_fact_is_seen_at_once() {
 fn an_assignment_ends_at_its_deadline_however_often_it_was_asked_before() {
     let policies = Policies::shipped().unwrap();
     let (who, mut facts) = (physician(), patient_of(physician().user));
-    facts.members.insert(who.user, Some(at(10)));
+    facts.members.insert(who.user, member(Some(at(10))));
     for (second, open) in [(0, true), (9, true), (10, false), (11, false), (9, true)] {
         assert_eq!(!groups(&policies, &who, &facts, &ask(second)).is_empty(), open, "second {second}");
     }
-    facts.members.insert(who.user, Some(at(20)));
+    facts.members.insert(who.user, member(Some(at(20))));
     assert!(!groups(&policies, &who, &facts, &ask(11)).is_empty(), "prolonged");
 }
 
@@ -233,28 +234,50 @@ fn memory_is_bounded_and_used() {
     assert_eq!(counted.get(), 1);
 }
 
+fn emergency(second: i64) -> Emergency {
+    Emergency { emergency: EmergencyId::from_bytes([1; 16]), expires_at: at(second) }
+}
+
 fn few<T: Clone + std::fmt::Debug>(make: fn([u8; 16]) -> T) -> impl Strategy<Value = T> {
     (1..3_u8).prop_map(move |number| make([number; 16]))
+}
+
+fn deadline() -> impl Strategy<Value = Option<Timestamp>> {
+    proptest::option::of((0..4_i64).prop_map(at))
 }
 
 prop_compose! {
     fn any_principal()(
         user in few(UserId::from_bytes), tenant in few(TenantId::from_bytes),
         roles in btree_set(select(Role::ALL.to_vec()), 0..4), active in prop::bool::weighted(0.9),
+        elevations in btree_map(select(Role::ALL.to_vec()), (0..4_i64).prop_map(at), 0..2),
         departments in btree_set("[ab]", 0..2), patient in proptest::option::of(few(PatientId::from_bytes)),
-        proxy_for in btree_set(few(PatientId::from_bytes), 0..2), mfa in 0..3_u8,
+        shifts in vec((1..3_u8).prop_map(|weekday| Hours { weekday, from: 0, to: 600 }), 0..2),
+        (on_call_until, fresh_until, mfa) in (deadline(), deadline(), 0..3_u8),
+        scopes in proptest::option::weighted(0.1, btree_set(select(vec!["read-chart".to_owned(), "add-record".to_owned()]), 0..2)),
     ) -> Principal {
-        Principal { user, tenant, roles, active, departments, patient, proxy_for, mfa }
+        Principal {
+            elevations, active, departments, patient, shifts, on_call_until, fresh_until, mfa, scopes,
+            ..Principal::new(user, tenant, roles)
+        }
     }
 }
 
 prop_compose! {
     fn any_patient()(
         patient in few(PatientId::from_bytes), tenant in few(TenantId::from_bytes),
-        departments in btree_set("[ab]", 0..2), vip: bool,
-        members in btree_map(few(UserId::from_bytes), proptest::option::of((0..4_i64).prop_map(at)), 0..3),
+        departments in btree_set("[ab]", 0..2), (vip, sud_permitted, decoy) in any::<(bool, bool, bool)>(),
+        members in btree_map(few(UserId::from_bytes), deadline().prop_map(member), 0..3),
+        emergencies in btree_map(few(UserId::from_bytes), (0..4_i64).prop_map(emergency), 0..2),
+        proxies in btree_map(few(UserId::from_bytes), deadline(), 0..2),
+        denied_users in btree_set(few(UserId::from_bytes), 0..2),
+        denied_roles in btree_set(select(Role::ALL.to_vec()), 0..2),
+        psychotherapy_to in btree_set(few(UserId::from_bytes), 0..2),
     ) -> PatientFacts {
-        PatientFacts { patient, tenant, departments, vip, members }
+        PatientFacts {
+            departments, vip, decoy, members, emergencies, proxies, denied_users, denied_roles, sud_permitted, psychotherapy_to,
+            ..PatientFacts::new(patient, tenant)
+        }
     }
 }
 
@@ -270,8 +293,10 @@ prop_compose! {
 prop_compose! {
     fn any_ask()(
         second in 0..4_i64, purpose in select(Purpose::ALL.to_vec()), address in proptest::option::of(any::<[u8; 4]>()),
+        reason in proptest::option::of(Just(AccessReason::DirectCare)),
+        (weekday, minute, open) in (1..4_u8, select(vec![0_u16, 599, 600]), any::<bool>()),
     ) -> Ask {
-        Ask { purpose, address: address.map(Into::into), ..ask(second) }
+        Ask { purpose, address: address.map(Into::into), reason, clock: WallClock { weekday, minute, open }, ..ask(second) }
     }
 }
 

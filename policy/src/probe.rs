@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use cedar_policy::Request;
+use wardbook_events::care_teams::Function;
 use wardbook_events::records::{RecordKind, Sensitivity};
 use wardbook_events::{Group, GroupSet, PatientId, Purpose, Role, TenantId, UserId};
 
 use crate::action::CedarAction;
 use crate::load::{Loaded, PolicyError};
-use crate::question::{About, Entry, Person, Question, Wish};
+use crate::question::{About, Entry, Person, Question, Relation, Wish};
 
 /// Every label that an entry can have.
 pub(crate) const LABELS: [Sensitivity; 5] = [
@@ -20,18 +21,23 @@ pub(crate) const LABELS: [Sensitivity; 5] = [
     Sensitivity::Reproductive,
 ];
 
+/// Every place on a care team.
+const FUNCTIONS: [Function; 4] =
+    [Function::Attending, Function::Consulting, Function::Nursing, Function::Administrative];
+
 /// Every kind of fact must be one that the schema takes: all roles, purposes, kinds and labels, all sorts of resources.
 pub(crate) fn check(loaded: &Loaded) -> Result<(), PolicyError> {
     let foreign = |error: &dyn Display| PolicyError::Foreign { message: error.to_string() };
     let id = [0; 16];
-    let person = Person {
+    let person_as = |function| Person {
         patient: PatientId::from_bytes(id),
         tenant: TenantId::from_bytes(id),
         departments: BTreeSet::from(["any".to_owned()]),
         vip: true,
-        is_member: true,
-        is_proxy: true,
+        sud_permitted: true,
+        relation: Relation { function, ..Relation::default() },
     };
+    let person = person_as(None);
     let user = UserId::from_bytes(id);
     let entry = |kind| Entry { kind, labels: LABELS.to_vec(), author: Some(user), signed: true };
     let mut subjects = vec![
@@ -42,6 +48,7 @@ pub(crate) fn check(loaded: &Loaded) -> Result<(), PolicyError> {
         About::System(None),
         About::System(Some(user)),
     ];
+    subjects.extend(FUNCTIONS.map(|function| About::Part(person_as(Some(function)), None)));
     subjects.extend(RecordKind::ALL.map(|kind| About::Part(person.clone(), Some(entry(kind)))));
     for (about, purpose) in subjects.into_iter().zip(Purpose::ALL.into_iter().cycle()) {
         let question = Question {
@@ -49,12 +56,14 @@ pub(crate) fn check(loaded: &Loaded) -> Result<(), PolicyError> {
             purpose,
             address: Some([127, 0, 0, 1].into()),
             mfa: 2,
+            fresh: true,
+            has_reason: true,
+            on_shift: true,
             user,
             tenant: TenantId::from_bytes(id),
             roles: Role::ALL.into_iter().collect(),
             active: true,
             departments: BTreeSet::from(["any".to_owned()]),
-            own: Some(PatientId::from_bytes(id)),
             about,
         };
         let action = match question.about {

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use wardbook_events::care_teams::Function;
 use wardbook_events::records::{RecordKind, Sensitivity};
 use wardbook_events::{GroupSet, PatientId, Purpose, Role, TenantId, UserId};
 
@@ -19,12 +20,17 @@ pub(crate) struct Question {
     pub purpose: Purpose,
     pub address: Option<IpAddr>,
     pub mfa: u8,
+    /// The last full proof of who it is was given lately.
+    pub fresh: bool,
+    /// A closer reason was given; which one does not matter.
+    pub has_reason: bool,
+    /// At work, or on call.
+    pub on_shift: bool,
     pub user: UserId,
     pub tenant: TenantId,
     pub roles: BTreeSet<Role>,
     pub active: bool,
     pub departments: BTreeSet<String>,
-    pub own: Option<PatientId>,
     pub about: About,
 }
 
@@ -43,17 +49,55 @@ pub(crate) enum About {
     System(Option<UserId>),
 }
 
-/// A patient, as far as it concerns the one who asks.
+/// A patient, as far as it concerns the one who asks. Whether the record is a decoy is left out on purpose: it must be
+/// answered for like any other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Person {
     pub patient: PatientId,
     pub tenant: TenantId,
     pub departments: BTreeSet<String>,
     pub vip: bool,
-    /// The asker is on the care team now.
-    pub is_member: bool,
-    /// The asker represents the patient.
-    pub is_proxy: bool,
+    pub sud_permitted: bool,
+    pub relation: Relation,
+}
+
+/// How the asker stands to the patient at the instant of asking.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Relation {
+    /// The chart is about the asker.
+    pub own: bool,
+    /// On the care team, and as what.
+    pub function: Option<Function>,
+    /// Represents the patient.
+    pub proxy: bool,
+    /// Broke the glass for this patient, and it is live.
+    pub break_glass: bool,
+    /// Shut out by the patient, or in a role that is.
+    pub denied: bool,
+    /// May read psychotherapy notes, says the patient.
+    pub psychotherapy: bool,
+    /// Works where the patient is treated.
+    pub same_department: bool,
+}
+
+impl Relation {
+    fn new(principal: &Principal, roles: &BTreeSet<Role>, facts: &PatientFacts, ask: &Ask) -> Self {
+        let user = principal.user;
+        Self {
+            own: principal.patient == Some(facts.patient),
+            function: facts.membership(user, ask.now),
+            proxy: facts.is_proxy(user, ask.now),
+            break_glass: facts.emergency(user, ask.now).is_some(),
+            denied: facts.denied_users.contains(&user) || !facts.denied_roles.is_disjoint(roles),
+            psychotherapy: facts.psychotherapy_to.contains(&user),
+            same_department: !facts.departments.is_disjoint(&principal.departments),
+        }
+    }
+
+    /// Whether the function is one of those who treat.
+    pub(crate) const fn treats(&self) -> bool {
+        matches!(self.function, Some(Function::Attending | Function::Consulting | Function::Nursing))
+    }
 }
 
 /// A clinical entry. Its id is left out: entries with equal facts get equal answers.
@@ -68,13 +112,14 @@ pub(crate) struct Entry {
 impl Question {
     /// `None` if the action does not fit the target: nothing of the kind can be allowed.
     pub(crate) fn new(principal: &Principal, wish: Wish, target: Target<'_>, ask: &Ask) -> Option<Self> {
+        let roles = principal.roles_at(ask.now);
         let person = |facts: &PatientFacts| Person {
             patient: facts.patient,
             tenant: facts.tenant,
             departments: facts.departments.clone(),
             vip: facts.vip,
-            is_member: facts.is_member(principal.user, ask.now),
-            is_proxy: facts.is_proxy(principal.user, ask.now),
+            sud_permitted: facts.sud_permitted,
+            relation: Relation::new(principal, &roles, facts, ask),
         };
         let about = match (wish, target) {
             (Wish::Read(_), Target::Patient(facts)) => About::Part(person(facts), None),
@@ -134,13 +179,15 @@ impl Question {
             purpose: ask.purpose,
             address: ask.address,
             mfa: principal.mfa,
+            fresh: principal.is_fresh(ask.now),
+            has_reason: ask.reason.is_some(),
+            on_shift: principal.is_on_shift(ask.now, ask.clock),
             user: principal.user,
             tenant: principal.tenant,
-            roles: principal.roles_at(ask.now),
             active: principal.active,
             departments: principal.departments.clone(),
-            own: principal.patient,
             about,
+            roles,
         })
     }
 }

@@ -19,7 +19,7 @@ use wardbook::disclosure::allow;
 /// on. With --server it is done by a running server, which keeps answering meanwhile.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  wardbook rebuild                all views\n  wardbook rebuild patients audit\n  \
-    wardbook rebuild audit --server http://127.0.0.1:8080 --as admin")]
+    wardbook rebuild audit --server http://127.0.0.1:8080 --as system")]
 pub struct Rebuild {
     /// Views: patients, records, care-teams, identity, audit; all if none is named
     #[arg(value_parser = view)]
@@ -39,7 +39,7 @@ impl Rebuild {
         }
         let mut rows = Vec::new();
         place::with(common, output, async |app| {
-            let operator = place::operator(app, Role::Admin)?;
+            let operator = place::operator(app, Role::SystemAdmin)?;
             allow(app, &operator, Action::ManageProjections, Target::Tenant).await?;
             let began = Instant::now();
             let done = tokio::task::block_in_place(|| {

@@ -13,25 +13,25 @@ fn view<'v>(views: &'v Value, name: &str) -> &'v Value {
 fn a_view_is_rebuilt_beside_the_live_one_and_has_the_same_root() {
     let test = TestApp::start();
     test.user("registrar", &[Role::Registrar], None);
-    test.user("admin", &[Role::Admin], None);
-    let (registrar, admin) = (test.log_in("registrar"), test.log_in("admin"));
+    test.user("system", &[Role::SystemAdmin], None);
+    let (registrar, system) = (test.log_in("registrar"), test.log_in("system"));
     let registered: Vec<_> = (0..20).map(|_| registrar.post("/v1/patients", &person("Rebuilt"))).collect();
     block_on(test.app.views().wait_for(registered[19].position(), Duration::from_secs(10))).unwrap();
     for name in ["patients", "records", "care-teams", "identity", "audit"] {
-        assert_eq!(admin.post(&format!("/v1/projections/{name}/rebuild"), &json!({})).status, 202, "{name}");
+        assert_eq!(system.post(&format!("/v1/projections/{name}/rebuild"), &json!({})).status, 202, "{name}");
     }
     for name in ["patients", "records", "care-teams", "identity", "audit"] {
         let mut last = Value::Null;
         let done = (0..500).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
-            last = view(&admin.get("/v1/projections").json(), name)["rebuild"].clone();
+            last = view(&system.get("/v1/projections").json(), name)["rebuild"].clone();
             last["state"] != "running"
         });
         assert!(done && last["state"] == "done" && last["compared"] == true, "{name}: {last}");
     }
     let patient = registered[7].json()["patient"].as_str().unwrap().to_owned();
     assert_eq!(registrar.get(&format!("/v1/patients/{patient}")).status, 200, "reads go on");
-    assert_eq!(admin.post("/v1/projections/nosuch/rebuild", &json!({})).status, 404);
+    assert_eq!(system.post("/v1/projections/nosuch/rebuild", &json!({})).status, 404);
 }
 
 #[test]

@@ -15,7 +15,15 @@ fn routes_that_are_about_no_patient_refuse_all_other_roles() {
             "POST",
             "/v1/patients/search".into(),
             json!({"name": "nobody"}),
-            &[Role::Registrar, Role::Physician, Role::Nurse, Role::Billing],
+            &[
+                Role::Registrar,
+                Role::Physician,
+                Role::Nurse,
+                Role::MedicalAssistant,
+                Role::Paramedic,
+                Role::EmergencyStaff,
+                Role::Billing,
+            ],
         ),
         ("GET", "/v1/audit/events".into(), Value::Null, &[Role::Auditor, Role::ComplianceOfficer]),
         ("POST", "/v1/replay".into(), json!({"limit": 1}), &[Role::Auditor, Role::ComplianceOfficer]),
@@ -27,8 +35,8 @@ fn routes_that_are_about_no_patient_refuse_all_other_roles() {
         ("POST", format!("/v1/users/{user}/disable"), json!({}), &[Role::Admin]),
         ("POST", format!("/v1/users/{user}/enable"), json!({}), &[Role::Admin]),
         ("PUT", format!("/v1/users/{user}/password"), json!({"password": "Some-47-quiet-Meadows"}), &[Role::Admin]),
-        ("GET", "/v1/projections".into(), Value::Null, &[Role::Admin]),
-        ("POST", "/v1/projections/nosuch/rebuild".into(), json!({}), &[Role::Admin]),
+        ("GET", "/v1/projections".into(), Value::Null, &[Role::SystemAdmin, Role::DatabaseAdmin]),
+        ("POST", "/v1/projections/nosuch/rebuild".into(), json!({}), &[Role::SystemAdmin, Role::DatabaseAdmin]),
     ];
     for (method, path, body, allowed) in &routes {
         for role in Role::ALL.into_iter().filter(|role| *role != Role::Patient) {
@@ -54,7 +62,16 @@ fn routes_that_are_about_no_patient_refuse_all_other_roles() {
 #[test]
 fn nobody_gets_into_a_chart_who_has_no_business_there() {
     let patient = HOUSE.patient("Private");
-    for role in [Role::Auditor, Role::ComplianceOfficer, Role::Admin] {
+    for role in [
+        Role::Auditor,
+        Role::ComplianceOfficer,
+        Role::Quality,
+        Role::Admin,
+        Role::SecurityAdmin,
+        Role::SystemAdmin,
+        Role::DatabaseAdmin,
+        Role::Service,
+    ] {
         for path in ["", "/records", "/care-team"] {
             assert_eq!(HOUSE.client(role).get(&format!("/v1/patients/{patient}{path}")).status, 404, "{role:?} {path}");
         }

@@ -36,11 +36,11 @@ fn rebuilt_views_have_the_roots_of_the_old_ones_offline_and_through_a_server() {
             &[&["--quiet", "rebuild", "--json", "--server", server.base(), "--as", user], views].concat(),
         )
     };
-    let views = through("admin", &["patients", "records", "care-teams"]).ok().json_lines();
+    let views = through("system", &["patients", "records", "care-teams"]).ok().json_lines();
     for (view, name) in views.iter().zip(["patients", "records", "care-teams"]) {
         assert_eq!(view["root"].as_str(), Some(first[name].as_str()), "{name}: {view}");
     }
-    through("admin", &["audit", "identity"]).ok();
+    through("system", &["audit", "identity"]).ok();
     let refused = through("physician", &["patients"]).with_code(2);
     assert!(refused.stderr.contains("403"), "{}", refused.stderr);
     server.log_in("physician").get(&format!("/v1/patients/{}", scene.patient)).is(200);

@@ -16,8 +16,9 @@ use tempfile::TempDir;
 pub const PASSWORD: &str = "Kettle-93-violet-Harbour";
 
 /// A role for each part that the tests play, and the user who plays it.
-pub const CAST: [(&str, &str); 5] = [
+pub const CAST: [(&str, &str); 6] = [
     ("admin", "admin"),
+    ("system", "system-admin"),
     ("registrar", "registrar"),
     ("physician", "physician"),
     ("nurse", "nurse"),

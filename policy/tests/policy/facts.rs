@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use wardbook_events::care_teams::Function;
 use wardbook_events::records::{RecordKind, Sensitivity};
 use wardbook_events::{EventId, PatientId, Purpose, RecordId, Role, TenantId, UserId};
-use wardbook_policy::{Ask, PatientFacts, Principal, RecordFacts};
+use wardbook_policy::{Ask, Member, PatientFacts, Principal, RecordFacts};
 
 pub const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
 
@@ -27,26 +28,24 @@ pub fn patient() -> PatientId {
 }
 
 pub fn principal(role: Role) -> Principal {
-    Principal {
-        user: me(),
-        tenant: tenant(1),
-        roles: BTreeSet::from([role]),
-        active: true,
-        departments: BTreeSet::new(),
-        patient: None,
-        proxy_for: BTreeSet::new(),
-        mfa: 0,
-    }
+    Principal::new(me(), tenant(1), BTreeSet::from([role]))
+}
+
+/// On the care team, until then.
+pub fn member(function: Function, until: Option<Timestamp>) -> Member {
+    Member { function, until }
 }
 
 pub fn patient_facts() -> PatientFacts {
-    PatientFacts {
-        patient: patient(),
-        tenant: tenant(1),
-        departments: BTreeSet::new(),
-        vip: false,
-        members: BTreeMap::from([(colleague(), None)]),
-    }
+    let members = BTreeMap::from([(colleague(), member(Function::Attending, None))]);
+    PatientFacts { members, ..PatientFacts::new(patient(), tenant(1)) }
+}
+
+/// With the asker on the care team.
+pub fn treated() -> PatientFacts {
+    let mut facts = patient_facts();
+    facts.members.insert(me(), member(Function::Attending, None));
+    facts
 }
 
 pub fn record(author: Option<UserId>, sensitivity: &[Sensitivity]) -> RecordFacts {
@@ -60,5 +59,5 @@ pub fn record(author: Option<UserId>, sensitivity: &[Sensitivity]) -> RecordFact
 }
 
 pub fn ask(purpose: Purpose) -> Ask {
-    Ask { now: NOW, purpose, address: None, event: EventId::from_bytes(id(5)) }
+    Ask::new(NOW, purpose, EventId::from_bytes(id(5)))
 }

@@ -4,17 +4,15 @@ use wardbook_events::records::Sensitivity;
 use wardbook_events::{Ciphertext, Field, Group, GroupSet, PatientId, Purpose, RecordId, Role, Sealed, TenantId};
 use wardbook_policy::{Action, Obligation, Permit, Policies, Target};
 
-use crate::facts::{ask, colleague, me, patient, patient_facts, principal, record, tenant};
+use crate::facts::{ask, colleague, patient, patient_facts, principal, record, tenant, treated};
 
 fn sealed(tenant: TenantId, patient: PatientId, stream: String, field: Field) -> Sealed<String> {
     Sealed::new(tenant, patient, stream, field, Ciphertext::new("x".into()))
 }
 
 fn chart_permit(role: Role, purpose: Purpose) -> Permit {
-    let mut facts = patient_facts();
-    facts.members.insert(me(), None);
     let policies = Policies::shipped().unwrap();
-    policies.read(&principal(role), &facts, None, &ask(purpose), GroupSet::all(), Action::ReadChart).unwrap()
+    policies.read(&principal(role), &treated(), None, &ask(purpose), GroupSet::all(), Action::ReadChart).unwrap()
 }
 
 #[test]
@@ -32,8 +30,7 @@ fn a_permit_opens_only_its_own_patients_granted_groups() {
 #[test]
 fn what_is_specially_protected_opens_entry_by_entry() {
     let policies = Policies::shipped().unwrap();
-    let (who, mut facts) = (principal(Role::Physician), patient_facts());
-    facts.members.insert(me(), None);
+    let (who, facts) = (principal(Role::Physician), treated());
     let treat = ask(Purpose::Treatment);
     let hiv = record(Some(colleague()), &[Sensitivity::Hiv]);
     let permit = policies.read(&who, &facts, Some(&hiv), &treat, GroupSet::all(), Action::ReadRecords).unwrap();
@@ -104,8 +101,7 @@ fn actions_that_do_not_fit_their_target_or_question_are_denied() {
 #[test]
 fn a_denial_shows_nothing_but_records_who_said_no() {
     let policies = Policies::shipped().unwrap();
-    let (mut who, mut facts) = (principal(Role::Nurse), patient_facts());
-    facts.members.insert(me(), None);
+    let (mut who, facts) = (principal(Role::Nurse), treated());
     who.patient = Some(patient());
     let treat = ask(Purpose::Treatment);
     let denial = policies.read(&who, &facts, None, &treat, GroupSet::all(), Action::ReadChart).unwrap_err();
