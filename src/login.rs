@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use wardbook_commands::identity::PASSWORD_PURPOSE;
 use wardbook_commands::{CommandError, Origin};
 use wardbook_events::SessionId;
-use wardbook_events::identity::{self, Proof};
+use wardbook_events::identity::{self, Factor, Proof};
 use wardbook_keys::SecretError;
 use wardbook_ledger::Receipt;
 use wardbook_policy::Principal;
@@ -23,7 +23,7 @@ use crate::clock::NoChance;
 use crate::passwords::PasswordError;
 use crate::tokens::TokenError;
 
-pub use proved::{Asked, Begun, Next, Step, proved};
+pub use proved::{Asked, Begun, Next, Step, login_rules, proved};
 pub use visitor::Visitor;
 
 /// Why nobody was logged in.
@@ -92,7 +92,9 @@ pub async fn log_in(app: &App, username: &str, password: SecretString, visitor: 
     if !fits {
         let origin = visitor.origin(app, &user)?;
         if app.failed().of_user(user.user, app.now()) {
-            app.commands().fail_login(user.tenant, &origin, user.user).await?;
+            app.commands()
+                .fail_login(user.tenant, &origin, user.user, Factor::Password, false, login_rules(app))
+                .await?;
         }
         settle(began).await;
         return Err(LoginError::Wrong);
@@ -122,7 +124,7 @@ fn find(app: &App, username: &str) -> Result<Option<User>, ViewError> {
 }
 
 fn stored_hash(app: &App, user: &User) -> Result<Option<SecretString>, SecretError> {
-    let Some(sealed) = &user.password else { return Ok(None) };
+    let Some(sealed) = user.password() else { return Ok(None) };
     let opened = app.keys().open_secret(user.tenant, &identity::stream(user.user), PASSWORD_PURPOSE, sealed)?;
     // PHC strings are ASCII; anything else matches no password.
     Ok(std::str::from_utf8(&opened).ok().map(SecretString::from))

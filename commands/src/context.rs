@@ -32,6 +32,12 @@ pub trait Evolve: Default + Clone + Send + Sync + 'static {
     #[must_use]
     fn evolve(self, event: &Event) -> Self;
 
+    /// As [`Self::evolve`], for states in which it matters when the ledger took the event.
+    #[must_use]
+    fn evolve_at(self, event: &Event, _at: Timestamp) -> Self {
+        self.evolve(event)
+    }
+
     /// The state after many events.
     #[must_use]
     fn after<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {

@@ -251,7 +251,8 @@ impl Commands {
             let entries = self.ledger().stream(&id, version + 1, Direction::Forward, PAGE)?;
             for entry in &entries {
                 let event = Event::decode(entry.event_type().as_str(), entry.schema_version(), entry.body())?;
-                state = Arc::new(Arc::unwrap_or_clone(state).evolve(&event));
+                let at = jiff::Timestamp::from_microsecond(entry.recorded_at().0).unwrap_or(jiff::Timestamp::MIN);
+                state = Arc::new(Arc::unwrap_or_clone(state).evolve_at(&event, at));
                 version = entry.stream_version();
             }
             if entries.len() < PAGE {
@@ -262,6 +263,20 @@ impl Commands {
             self.0.memory.remember(stream, version, Arc::clone(&state));
         }
         Ok((version, state))
+    }
+
+    /// The events of these receipts as they stand in the ledger: what a command came to, also at its first try.
+    pub(crate) async fn events_of(&self, receipts: &[Receipt]) -> Result<Vec<Event>, CommandError> {
+        let (commands, positions) = (self.clone(), receipts.iter().map(Receipt::position).collect::<Vec<_>>());
+        blocking(move || {
+            let events = positions.into_iter().map(|position| {
+                let entry = commands.ledger().read(position)?;
+                let entry = entry.ok_or(CommandError::Internal("a receipt without an entry"))?;
+                Ok(Event::decode(entry.event_type().as_str(), entry.schema_version(), entry.body())?)
+            });
+            events.collect()
+        })
+        .await
     }
 
     /// Appends one event that rests on no state: no stream is read, no version expected. The hot path.

@@ -1,5 +1,7 @@
 //! Why a command was refused by the rules of its area.
 
+use jiff::Timestamp;
+
 /// A rule that a command breaks. Holds no content: what the caller may not see is not in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
@@ -137,6 +139,64 @@ pub enum Rejection {
     /// The draft is too large.
     #[error("a draft has at most 256 KiB")]
     DraftTooLarge,
+    /// Too many logins failed (IAM-05).
+    #[error("too many tries failed: wait until the lock ends, or ask an administrator to end it")]
+    Locked {
+        /// When the lock ends.
+        until: Timestamp,
+    },
+    /// A proof was used before, has run out, or belongs to a factor that was taken away.
+    #[error("this proof does not count any more: give a new one")]
+    ProofUsed,
+    /// Nothing was proved.
+    #[error("a login needs at least one proof, and ten at most")]
+    NoProof,
+    /// The user has as many sessions as the settings allow (IAM-13).
+    #[error("there are too many live sessions: end another one first")]
+    TooManySessions,
+    /// The session has ended, or the refresh token was never one of its own.
+    #[error("this session has ended: log in again")]
+    SessionEnded,
+    /// A reset token that is unknown, used or too old.
+    #[error("this reset token does not count any more: ask for a new one")]
+    ResetEnded,
+    /// Programs have no passwords and people no signing keys; a program has the role for programs and keeps it.
+    #[error(
+        "this is not possible for this kind of account: people have passwords, programs have keys and the role service"
+    )]
+    WrongAccountKind,
+    /// A name that somebody gave to a key, a passkey or a provider.
+    #[error("a name must be 1 to 64 characters without control characters")]
+    BadLabel,
+    /// Networks are written as CIDR (RFC 4632), 50 at most.
+    #[error("networks must be at most 50, each like 10.1.0.0/16 or 2001:db8::/32 with no bits beyond its length")]
+    BadNetwork,
+    /// Hours have a weekday from 1 to 7 and minutes from 0 to 1440.
+    #[error(
+        "shifts must be at most 50, each with a weekday from 1 to 7 and minutes from 0 to 1440, the end after the start"
+    )]
+    BadHours,
+    /// Scopes are names of actions, at least one.
+    #[error("scopes must be 1 to 50 names of actions")]
+    BadScope,
+    /// A key lives for a year at most.
+    #[error("a key must end in the future, within a year")]
+    BadKeyLife,
+    /// Not a public JSON Web Key (RFC 7517), or it holds a private part.
+    #[error("the key must be a json web key with its public part only")]
+    BadKey,
+    /// Codes can be sent only where there is an address.
+    #[error("there is no address for this channel: set the contact first")]
+    NoContact,
+    /// Another user logs in with this account elsewhere.
+    #[error("this account elsewhere belongs to another user: unlink it there first")]
+    ExternalTaken,
+    /// A reset token or a sent code lives for a day at most.
+    #[error("a token must end in the future, within a day")]
+    BadTokenLife,
+    /// Hashes are 64 lower-case hex digits.
+    #[error("a hash must be 64 lower-case hex digits")]
+    BadHash,
     /// The idempotency key was used for another command.
     #[error("this idempotency key was used for another request: use a new key")]
     KeyReused,

@@ -80,6 +80,9 @@ impl Views {
                 elevations: held.roles,
                 active: found.active,
                 departments: found.departments,
+                facilities: found.facilities,
+                shifts: found.shifts,
+                on_call_until: found.on_call_until,
                 patient: found.patient,
                 ..Principal::new(user, found.tenant, found.roles)
             };

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use wardbook_commands::identity::{CreateUser, PasswordHash};
+use wardbook_events::identity::AccountKind;
 use wardbook_events::{PatientId, Role, UserId};
 use wardbook_policy::{Action, Permit, Target};
 use wardbook_projections::identity::User;
@@ -86,7 +87,7 @@ impl From<User> for UserAnswer {
             departments: user.departments,
             patient: user.patient,
             active: user.active,
-            has_password: user.password.is_some(),
+            has_password: !user.passwords.is_empty(),
             version: user.version,
         }
     }
@@ -146,7 +147,7 @@ pub async fn create_user(caller: Caller, body: web::Json<CreateBody>) -> Result<
         Some(password) => Some(hashed(&caller, password, &username).await?),
         None => None,
     };
-    let command = CreateUser { username, roles, departments, patient, password };
+    let command = CreateUser { kind: AccountKind::Person, username, roles, departments, patient, password };
     let done = caller.app.commands().create_user(&permit, &caller.origin()?, command).await?;
     seen(&caller, &done).await?;
     let mut answer = answer::json(StatusCode::CREATED, &CreatedAnswer { user: done.value })?;

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_commands::{CommandError, Done, Origin};
+use wardbook_events::identity::AccountKind;
 use wardbook_events::{PatientId, Role, TenantId, UserId};
 use wardbook_policy::{Action, Permit, Target};
 
@@ -142,6 +143,7 @@ async fn create(app: &App, command: Create, output: &Output) -> Ended {
     let password = hash(app, &command.username, command.password_stdin).await?;
     let origin = place::origin(app, &operator)?;
     let create = CreateUser {
+        kind: AccountKind::Person,
         username: command.username,
         roles: command.roles.into_iter().collect(),
         departments: command.departments,

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use wardbook_commands::identity::{Begin, LoginRules};
 use wardbook_commands::{CommandError, Rejection};
 use wardbook_events::identity::{Factor, Proof};
 use wardbook_events::{Role, SessionId};
@@ -10,7 +11,7 @@ use wardbook_projections::identity::User;
 
 use crate::app::App;
 use crate::challenge::{Challenge, Wish};
-use crate::config::SecondFactor;
+use crate::config::{SecondFactor, WhenFull};
 use crate::login::{LoginError, Visitor};
 use crate::sessions::secrets::DeviceToken;
 
@@ -106,6 +107,19 @@ pub fn is_enough(proofs: &[Proof]) -> bool {
     proofs.iter().any(alone) || (known && proofs.iter().any(|proof| proof.strength() > 0))
 }
 
+/// What the settings say of logins.
+#[must_use]
+pub fn login_rules(app: &App) -> LoginRules {
+    let (sessions, lockout) = (&app.config().sessions, &app.config().lockout);
+    LoginRules {
+        sessions_max: sessions.max,
+        drop_oldest: sessions.when_full == WhenFull::DropOldest,
+        failures_max: lockout.failures_max,
+        window_s: lockout.window_s,
+        lock_s: lockout.lock_s,
+    }
+}
+
 async fn begin(app: &App, user: &User, challenge: Challenge, visitor: &Visitor) -> Result<Begun, LoginError> {
     let mut origin = visitor.origin(app, user)?;
     let (now, session) = (origin.now, challenge.session);
@@ -113,8 +127,19 @@ async fn begin(app: &App, user: &User, challenge: Challenge, visitor: &Visitor) 
     origin.idempotency = None;
     let lasts = SignedDuration::from_secs(i64::from(app.config().sessions.lifetime_s));
     let expires_at = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
-    let done = match app.commands().log_in(user.tenant, &origin, user.user, session, expires_at).await {
-        Err(CommandError::Rejected(Rejection::UserDisabled | Rejection::AlreadyExists)) => {
+    let begin = Begin {
+        session,
+        expires_at,
+        proofs: challenge.proofs,
+        binding: None,
+        known_device: challenge.device.is_some(),
+        device: challenge.device,
+        refresh: None,
+    };
+    let done = match app.commands().log_in(user.tenant, &origin, user.user, begin, login_rules(app)).await {
+        Err(CommandError::Rejected(Rejection::Locked { until })) => return Err(LoginError::locked(until, now)),
+        Err(CommandError::Rejected(Rejection::TooManySessions)) => return Err(LoginError::TooManySessions),
+        Err(CommandError::Rejected(Rejection::UserDisabled | Rejection::AlreadyExists | Rejection::ProofUsed)) => {
             return Err(LoginError::Wrong);
         }
         other => other?,

@@ -36,7 +36,7 @@ pub async fn new_password(app: &App, user: &User, password: SecretString) -> Res
 fn last_hashes(app: &App, user: &User) -> Result<Vec<SecretString>, SecretError> {
     let stream = identity::stream(user.user);
     let open = |sealed| app.keys().open_secret(user.tenant, &stream, PASSWORD_PURPOSE, sealed);
-    let opened = user.password.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let opened = user.passwords.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     // PHC strings are ASCII; anything else matches no password.
     Ok(opened.iter().filter_map(|phc| std::str::from_utf8(phc).ok()).map(SecretString::from).collect())
 }

@@ -20,6 +20,7 @@ use wardbook::clock::{Chance, Clock};
 use wardbook::config::{Config, DataDir, Rates, SecondFactor};
 use wardbook::operator::operator;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
+use wardbook_events::identity::AccountKind;
 use wardbook_events::{EventId, PatientId, Role, UserId};
 use wardbook_policy::{Action, Ask, Target};
 
@@ -45,6 +46,7 @@ pub fn quick_config() -> Config {
     config.passwords.memory_kib = 64;
     config.passwords.passes = 1;
     config.login.second_factor = SecondFactor::Nobody;
+    config.sessions.max = 100;
     config.ledger.checkpoint_interval_ms = 50;
     config.rates = Rates::off();
     config
@@ -111,6 +113,7 @@ impl TestApp {
         let permit = app.policies().act(asker.principal(), Action::ManageUsers, Target::Tenant, &ask).unwrap();
         let phc = app.passwords().hash_blocking(&PASSWORD.into(), username).unwrap();
         let command = CreateUser {
+            kind: AccountKind::Person,
             username: username.to_owned(),
             roles: roles.iter().copied().collect(),
             departments: Vec::new(),

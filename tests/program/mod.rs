@@ -88,6 +88,8 @@ memory_kib = 64
 passes = 1
 [login]
 second_factor = \"nobody\"
+[sessions]
+max = 100
 \
                         [rates]
 user_per_minute = 0

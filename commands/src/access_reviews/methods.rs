@@ -108,10 +108,10 @@ fn reviewing(permit: &Permit, origin: &Origin) -> Result<Context, CommandError> 
 
 /// What happens to the user, by the rules of the user's own area.
 fn taken(state: &identity::State, user: UserId, taking: Taking, context: &Context) -> Result<Vec<Event>, Rejection> {
-    let command = match taking {
-        Taking::Nothing => return Ok(Vec::new()),
-        Taking::Role(role) => identity::Command::Revoke(role),
-        Taking::Account => identity::Command::Disable,
-    };
-    identity::decide(state, &identity::Username::default(), user, command, context)
+    let was = state.within(context.tenant);
+    match taking {
+        Taking::Nothing => Ok(Vec::new()),
+        Taking::Role(role) => identity::revoke(was?, user, role, context),
+        Taking::Account => Ok(identity::disable(was?, user)),
+    }
 }

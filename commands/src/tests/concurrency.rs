@@ -43,6 +43,7 @@ async fn of_many_users_with_one_name_exactly_one_wins() {
         async move {
             let permit = house.may(ADMIN, Action::ManageUsers, Target::Tenant).unwrap();
             let command = CreateUser {
+                kind: AccountKind::Person,
                 username: "joy".into(),
                 roles: [Role::Nurse].into(),
                 departments: vec![],

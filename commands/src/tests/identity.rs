@@ -14,6 +14,7 @@ const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoa
 async fn nurse(house: &House) -> UserId {
     let permit = house.may(ADMIN, Action::ManageUsers, Target::Tenant).unwrap();
     let command = CreateUser {
+        kind: AccountKind::Person,
         username: "joy@ward.example".into(),
         roles: [Role::Nurse].into(),
         departments: vec!["er".into()],

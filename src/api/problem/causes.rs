@@ -99,7 +99,17 @@ impl From<Rejection> for Problem {
             | Rejection::BadDuration
             | Rejection::BadWords
             | Rejection::NothingToReview
-            | Rejection::TooManyHoldings => Kind::Invalid,
+            | Rejection::TooManyHoldings
+            | Rejection::WrongAccountKind
+            | Rejection::BadLabel
+            | Rejection::BadNetwork
+            | Rejection::BadHours
+            | Rejection::BadScope
+            | Rejection::BadKeyLife
+            | Rejection::BadKey
+            | Rejection::NoContact
+            | Rejection::BadTokenLife
+            | Rejection::BadHash => Kind::Invalid,
             Rejection::DraftTooLarge => Kind::TooLarge,
             Rejection::TooSoon => Kind::TooMany,
             Rejection::NotTheAuthor | Rejection::OwnCase => Kind::Forbidden,
