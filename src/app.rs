@@ -11,6 +11,7 @@ use wardbook_keys::{Keys, KeysConfig, RootKey};
 use wardbook_ledger::{Draft, ExpectedVersion, Ledger, LedgerConfig, Micros, Payload, Progress, Receipt, SubjectId};
 use wardbook_policy::Policies;
 use wardbook_projections::{ViewError, Views, ViewsConfig};
+use webauthn_rs::Webauthn;
 
 use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
@@ -19,6 +20,8 @@ use crate::follower::{Follower, FollowerError};
 use crate::limits::Limits;
 use crate::notify::Notifier;
 use crate::passwords::{PasswordError, Passwords};
+use crate::proofs::external::Providers;
+use crate::proofs::send::SentCodes;
 use crate::sessions::{FailedLogins, JustEnded, UnknownNames};
 use crate::tokens::{TokenKeyError, Tokens};
 
@@ -49,6 +52,9 @@ pub enum OpenError {
     /// The password parameters.
     #[error(transparent)]
     Passwords(#[from] PasswordError),
+    /// The settings of passkeys.
+    #[error(transparent)]
+    Webauthn(#[from] crate::proofs::passkeys::SetupError),
     /// The settings of messages.
     #[error(transparent)]
     Notify(#[from] crate::notify::SetupError),
@@ -87,6 +93,9 @@ struct Inner {
     tokens: Tokens,
     passwords: Passwords,
     notifier: Notifier,
+    webauthn: Webauthn,
+    sent_codes: SentCodes,
+    providers: Providers,
     ended: JustEnded,
     failed: FailedLogins,
     unknown_names: UnknownNames,
@@ -132,6 +141,7 @@ impl App {
         )?;
         let tokens = Tokens::open(&data.tokens(), config.tokens.clone(), clock.now())?;
         let passwords = Passwords::new(&config.passwords, chance.clone())?;
+        let webauthn = crate::proofs::passkeys::set_up(&config.webauthn)?;
         let notifier = Notifier::start(&config.notify, &clock)?;
         let commands = Commands::new(ledger.clone(), keys.clone());
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
@@ -151,6 +161,9 @@ impl App {
             tokens,
             passwords,
             notifier,
+            webauthn,
+            sent_codes: SentCodes::default(),
+            providers: Providers::default(),
             ended: JustEnded::default(),
             failed,
             unknown_names,
@@ -246,6 +259,21 @@ impl App {
     #[must_use]
     pub fn notifier(&self) -> &Notifier {
         &self.0.notifier
+    }
+    /// Ceremonies of passkeys.
+    #[must_use]
+    pub fn webauthn(&self) -> &Webauthn {
+        &self.0.webauthn
+    }
+    /// How often codes were sent lately.
+    #[must_use]
+    pub fn sent_codes(&self) -> &SentCodes {
+        &self.0.sent_codes
+    }
+    /// What other organisations said of themselves lately.
+    #[must_use]
+    pub fn providers(&self) -> &Providers {
+        &self.0.providers
     }
     /// Sessions that have just ended.
     #[must_use]

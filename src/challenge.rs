@@ -16,6 +16,7 @@ use wardbook_projections::identity::User;
 use crate::app::App;
 use crate::clock::NoChance;
 use crate::login::Visitor;
+use crate::proofs::Enrolling;
 
 /// What a client wants to come out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,9 +59,9 @@ pub struct Challenge {
     /// What the passkey ceremony must be finished with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passkey: Option<Value>,
-    /// The secret (Base32) of an authenticator app that is being enrolled.
+    /// The factor that is being enrolled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub totp: Option<String>,
+    pub enrolling: Option<Enrolling>,
 }
 
 /// Why a challenge is not good. Callers learn only that it is not.
@@ -115,7 +116,7 @@ impl Challenge {
             made_at: now,
             expires_at: now.checked_add(lasts).unwrap_or(Timestamp::MAX),
             passkey: None,
-            totp: None,
+            enrolling: None,
         })
     }
 

@@ -39,6 +39,10 @@ pub struct Config {
     pub passwords: Passwords,
     /// Messages to people outside.
     pub notify: Notify,
+    /// Passkeys, and the name that authenticator apps show.
+    pub webauthn: Webauthn,
+    /// Organisations whose word is taken for who somebody is.
+    pub external: Vec<External>,
     /// Bounds on what one caller can ask.
     pub limits: Limits,
     /// Bounds on how often.
@@ -222,6 +226,8 @@ section! {
         history: usize = 24,
         /// How long a token to set a new password is good.
         reset_lifetime_s: u32 = 1_800,
+        /// Stands before that token in the message: the page where the new password is set.
+        reset_url: String = String::new(),
         /// Memory of one hash, in KiB.
         memory_kib: u32 = 19_456,
         /// Passes over the memory.
@@ -232,6 +238,50 @@ section! {
         concurrent_max: usize = 2,
         /// Hashes waiting at most.
         waiting_max: usize = 64,
+    }
+}
+
+section! {
+    /// `[webauthn]`
+    Webauthn {
+        /// The domain that passkeys belong to; no passkey works after a change.
+        rp_id: String = "localhost".to_owned(),
+        /// Where the pages come from that use passkeys: a URL on that domain.
+        origin: String = "http://localhost:8080".to_owned(),
+        /// What devices and authenticator apps call us.
+        name: String = "Wardbook".to_owned(),
+    }
+}
+
+/// `[[external]]`: an OpenID Connect provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct External {
+    /// What it is called here, in URLs and events; never change one.
+    pub name: String,
+    /// Its issuer, a URL.
+    pub issuer: String,
+    /// What we are called there.
+    pub client_id: String,
+    /// File with our secret there.
+    pub client_secret_file: PathBuf,
+    /// Our page that the browser comes back to, as registered there.
+    pub redirect_url: String,
+    /// What to ask for besides `openid`.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// Take its word that more than a password was asked for (`amr` has `mfa`, RFC 8176).
+    #[serde(default)]
+    pub trust_mfa: bool,
+}
+
+impl External {
+    /// TLS, or a provider on this machine.
+    fn is_safe(&self) -> bool {
+        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        let slug = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let named = (1..=32).contains(&self.name.len()) && self.name.bytes().all(slug);
+        named && (self.issuer.starts_with("https://") || local.iter().any(|local| self.issuer.starts_with(local)))
     }
 }
 
@@ -443,6 +493,11 @@ impl Config {
                 (60..=86_400).contains(&self.passwords.reset_lifetime_s),
                 "passwords.reset_lifetime_s",
                 "must be 60 to 86400",
+            ),
+            (
+                self.external.iter().all(External::is_safe),
+                "external",
+                "must have names of [a-z0-9-] and issuers that begin with https://",
             ),
             (self.notify.sms != Way::Smtp, "notify.sms", "must be \"none\" or \"webhook\""),
             (self.notify.queue_max >= 1, "notify.queue_max", "must be at least 1"),

@@ -17,6 +17,7 @@ use crate::config;
 
 pub mod of_user;
 pub mod policy;
+pub mod reset;
 
 pub use policy::Weakness;
 

@@ -5,6 +5,7 @@
 //! What is our own fault is logged with its cause and answered without it.
 
 mod causes;
+mod proofs;
 
 use std::borrow::Cow;
 use std::fmt;

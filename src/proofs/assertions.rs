@@ -1,10 +1,9 @@
 //! How a program proves who it is: a JWT that it signs with its own key (RFC 7523, `private_key_jwt`). No secret is shared.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use wardbook_events::{SessionId, UserId};
 
 /// An assertion is good so long at most, in seconds.
@@ -101,12 +100,6 @@ fn session_of(user: UserId, jti: &str) -> SessionId {
     SessionId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// How long tokens for an assertion last at most: as long as an access token, for there is nothing to renew them with.
-#[must_use]
-pub const fn lifetime(access_token_s: u32) -> SignedDuration {
-    SignedDuration::from_secs(access_token_s as i64)
-}
-
 /// Checks a public key that a program is going to sign with, and gives its canonical JSON.
 ///
 /// # Errors
@@ -140,8 +133,5 @@ fn algorithm_of(jwk: &Jwk) -> Option<Algorithm> {
     jwk.common.key_algorithm.is_none_or(|said| said == name).then_some(algorithm)
 }
 
-/// The id of a program as OAuth knows it.
-#[must_use]
-pub fn client_id(user: UserId) -> String {
-    Uuid::from_bytes(*user.bytes()).to_string()
-}
+#[cfg(test)]
+mod tests;
