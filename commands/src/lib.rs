@@ -5,6 +5,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod access_reviews;
+pub mod alerts;
+pub mod break_glass;
 pub mod care_teams;
 pub mod consent;
 pub mod elevations;

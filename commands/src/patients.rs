@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use wardbook_events::patients::{
     FieldChange, PatientAbsorbed, PatientCorrected, PatientEvent, PatientFlagged, PatientMerged, PatientParted,
-    PatientRegistered, PatientUnmerged,
+    PatientRegistered, PatientUnmerged, WatchReason,
 };
 use wardbook_events::{Ciphertext, Event, Field, PatientId, SealedFields, Token, TokenKind};
 
@@ -29,8 +30,8 @@ pub struct Patient {
     pub fields: SealedFields,
     /// Tokens of all kinds.
     pub tokens: BTreeSet<Token>,
-    /// Specially watched.
-    pub vip: bool,
+    /// Whether specially watched.
+    pub flag: Flag,
     /// Patients merged into this one.
     pub absorbed: BTreeSet<PatientId>,
 }
@@ -75,7 +76,7 @@ impl Evolve for State {
             (Self::Unknown, PatientEvent::Registered(e)) => Self::Active(Patient {
                 fields: e.fields.clone(),
                 tokens: e.tokens.iter().cloned().collect(),
-                vip: e.vip,
+                flag: Flag { vip: e.vip, ..Flag::default() },
                 absorbed: BTreeSet::new(),
             }),
             (Self::Active(was), PatientEvent::Merged(e)) => Self::Retired { was, into: e.into },
@@ -103,7 +104,7 @@ fn changed(mut patient: Patient, event: &PatientEvent) -> Patient {
         PatientEvent::Parted(e) => {
             patient.absorbed.remove(&e.parted);
         }
-        PatientEvent::Flagged(e) => patient.vip = e.vip,
+        PatientEvent::Flagged(e) => patient.flag = Flag { vip: e.vip, reason: e.reason, decoy: e.decoy },
         _ => {}
     }
     patient
@@ -152,9 +153,20 @@ pub enum Command {
     Flag {
         /// The patient.
         patient: PatientId,
-        /// Whether watched from now on.
-        vip: bool,
+        /// From now on.
+        flag: Flag,
     },
+}
+
+/// Whether and why a patient is specially watched (ACC-21).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Flag {
+    /// Whether watched.
+    pub vip: bool,
+    /// Why watched.
+    pub reason: Option<WatchReason>,
+    /// There is no such person: nobody has a reason to touch this record.
+    pub decoy: bool,
 }
 
 /// Decides what happens. `claims` are the holders of the unique tokens before and after.
@@ -165,14 +177,11 @@ pub fn decide(state: &State, claims: &Claims, command: Command, context: &Contex
     match command {
         Command::Register(command) => register(state, claims, command, context),
         Command::Correct(command) => correct(state.active()?, claims, command, context),
-        Command::Flag { patient, vip } => {
+        Command::Flag { patient, flag } => {
             let by = context.user.ok_or(Rejection::UnknownUser)?;
-            let same = state.active()?.vip == vip;
-            Ok(if same {
-                Vec::new()
-            } else {
-                vec![PatientFlagged { patient, vip, reason: None, decoy: false, by }.into()]
-            })
+            let same = state.active()?.flag == flag;
+            let Flag { vip, reason, decoy } = flag;
+            Ok(if same { Vec::new() } else { vec![PatientFlagged { patient, vip, reason, decoy, by }.into()] })
         }
     }
 }

@@ -197,6 +197,27 @@ pub enum Rejection {
     /// Hashes are 64 lower-case hex digits.
     #[error("a hash must be 64 lower-case hex digits")]
     BadHash,
+    /// The user broke the glass for this patient already, or what is to be cleared still goes on.
+    #[error("this emergency is still live: end it first, or wait until its time is over")]
+    EmergencyLive,
+    /// The emergency was ended, or its time has run out.
+    #[error("this emergency is over: start a new one if it is still needed")]
+    EmergencyOver,
+    /// An emergency is extended once.
+    #[error("this emergency was extended before: start a new one when it is over")]
+    ExtendedBefore,
+    /// "Other" says nothing by itself.
+    #[error("say in detail why, in at most 500 characters")]
+    DetailNeeded,
+    /// The location is not a place's name.
+    #[error("the location must be 1 to 64 letters, digits, spaces, hyphens, dots and slashes")]
+    BadLocation,
+    /// Nobody judges himself.
+    #[error("somebody else must review this emergency")]
+    OwnEmergency,
+    /// An emergency is judged once; only an investigation may still come to an end.
+    #[error("this emergency was reviewed before")]
+    ReviewedBefore,
     /// The idempotency key was used for another command.
     #[error("this idempotency key was used for another request: use a new key")]
     KeyReused,

@@ -76,7 +76,7 @@ fn a_merged_patient_is_one_person_with_the_one_who_goes_on() {
         assert_eq!(known.facts.patient, patient(number));
         assert_eq!(*known.family, *family);
         assert_eq!(known.survivor(), patient(3));
-        let until = |member| known.facts.members.get(&user(member)).copied();
+        let until = |member| known.facts.members.get(&user(member)).map(|member| member.until);
         assert_eq!((until(1), until(2), until(3)), (Some(None), Some(Some(at(502))), Some(Some(at(503)))));
         assert_eq!(known.facts.departments.len(), 3);
     }

@@ -15,7 +15,7 @@ use wardbook_events::elevations::ElevationEvent;
 use wardbook_events::identity::IdentityEvent;
 use wardbook_events::patients::PatientEvent;
 use wardbook_events::{Event, PatientId, Recorded, UserId};
-use wardbook_policy::{Member, PatientFacts, Principal, RecordFacts};
+use wardbook_policy::{Emergency, Member, PatientFacts, Principal, RecordFacts};
 
 use crate::consent;
 use crate::error::ViewError;
@@ -36,8 +36,8 @@ pub struct KnownUser {
 /// What is known about a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPatient {
-    /// For policy. A merged patient and the one who goes on are one person: care teams and departments of both count
-    /// for both, and one who is specially watched makes both so.
+    /// For policy. A merged patient and the one who goes on are one person: care teams, emergencies and departments of
+    /// both count for both, and one who is specially watched makes both so.
     pub facts: PatientFacts,
     /// Everybody who is this person: first the patient who goes on, then all who were merged into it.
     pub family: Arc<[PatientId]>,
@@ -107,6 +107,7 @@ impl Views {
             let Some(survivor) = family.first() else { return Ok(Vec::new()) };
             let mut members = BTreeMap::new();
             let mut said = Vec::with_capacity(family.len());
+            let mut emergencies = BTreeMap::new();
             let mut version = 0;
             for one in &family {
                 let team = self.care_teams.get(one.patient)?;
@@ -118,14 +119,30 @@ impl Views {
                     let longest = |known: &mut Member| *known = longer(*known, member);
                     members.entry(user).and_modify(longest).or_insert(member);
                 }
+                for known in self.break_glass.of_patient(one.patient)? {
+                    version = version.max(known.changed);
+                    let emergency = Emergency { emergency: known.emergency, expires_at: known.until() };
+                    let longest = |found: &mut Emergency| {
+                        if emergency.expires_at > found.expires_at {
+                            *found = emergency;
+                        }
+                    };
+                    emergencies.entry(known.user).and_modify(longest).or_insert(emergency);
+                }
             }
             let departments: BTreeSet<_> = family.iter().flat_map(|one| one.departments.iter().cloned()).collect();
             let vip = family.iter().any(|one| one.vip);
+            let decoy = family.iter().any(|one| one.decoy);
             let ids: Arc<[PatientId]> = family.iter().map(|one| one.patient).collect();
             let known = |patient| {
-                let (departments, members) = (departments.clone(), members.clone());
-                let mut facts =
-                    PatientFacts { departments, vip, members, ..PatientFacts::new(patient, survivor.tenant) };
+                let mut facts = PatientFacts {
+                    departments: departments.clone(),
+                    vip,
+                    decoy,
+                    members: members.clone(),
+                    emergencies: emergencies.clone(),
+                    ..PatientFacts::new(patient, survivor.tenant)
+                };
                 consent::gather(&said, &mut facts);
                 (patient, Arc::new(KnownPatient { facts, family: Arc::clone(&ids), version }))
             };

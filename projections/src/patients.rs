@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
-use wardbook_events::patients::{self, PatientEvent};
+use wardbook_events::patients::{self, PatientEvent, WatchReason};
 use wardbook_events::{Event, Field, PatientId, Recorded, Sealed, SealedFields, TenantId, Token, TokenKind};
 
 use crate::error::ViewError;
@@ -35,6 +35,10 @@ pub struct Patient {
     pub jurisdiction: String,
     /// Specially watched (ACC-21).
     pub vip: bool,
+    /// Why specially watched.
+    pub watched_for: Option<WatchReason>,
+    /// There is no such person: nobody has a reason to touch this record. Told to nobody but who may set it.
+    pub decoy: bool,
     /// The patient who goes on, if this one was merged.
     pub merged_into: Option<PatientId>,
     /// Patients who were merged into this one, directly.
@@ -70,7 +74,7 @@ fn token_key(tenant: TenantId, token: &Token, patient: PatientId) -> Vec<u8> {
 
 impl View for PatientsView {
     const NAME: &'static str = "patients";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let Event::Patient(what) = &event.event else { return Ok(()) };
@@ -84,6 +88,8 @@ impl View for PatientsView {
                     departments: e.departments.iter().cloned().collect(),
                     jurisdiction: e.jurisdiction.clone(),
                     vip: e.vip,
+                    watched_for: None,
+                    decoy: false,
                     merged_into: None,
                     absorbed: BTreeSet::new(),
                     version: event.stream_version,
@@ -127,7 +133,7 @@ impl View for PatientsView {
                 Ok(())
             }),
             PatientEvent::Flagged(e) => change(tx, event, e.patient, |_, patient| {
-                patient.vip = e.vip;
+                (patient.vip, patient.watched_for, patient.decoy) = (e.vip, e.reason, e.decoy);
                 Ok(())
             }),
             // Claims belong to the write side; what a patient is found by stands in the patient's own stream.

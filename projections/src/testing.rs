@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use wardbook_events::access::{AccessDenied, ChartOpened, Grounds};
 use wardbook_events::care_teams::{Function, MemberAssigned, MemberEnded};
-use wardbook_events::identity::{LoggedIn, LoggedOut, PasswordSet, RoleGranted, UserCreated, UserDisabled};
+use wardbook_events::identity::{
+    AccountKind, LoggedIn, LoggedOut, PasswordSet, RoleGranted, UserCreated, UserDisabled,
+};
 use wardbook_events::patients::{
     self, FieldChange, PatientAbsorbed, PatientCorrected, PatientFlagged, PatientMerged, PatientRegistered,
 };
@@ -140,7 +142,11 @@ impl Log {
     }
     pub(crate) fn flag(&mut self, number: u64, vip: bool) {
         let id = patient(number);
-        self.add(patients::stream(id), &[id], PatientFlagged { patient: id, vip, by: user(1) });
+        self.add(
+            patients::stream(id),
+            &[id],
+            PatientFlagged { patient: id, vip, reason: None, decoy: false, by: user(1) },
+        );
     }
     pub(crate) fn write(&mut self, number: u64, of: u64, kind: RecordKind, year: Option<i16>) -> u64 {
         let added = RecordAdded {
@@ -172,6 +178,7 @@ impl Log {
             user: id,
             username: format!("user-{number}"),
             tenant: tenant(self.tenant),
+            kind: AccountKind::Person,
             roles,
             departments: Vec::new(),
             patient: None,
@@ -190,7 +197,15 @@ impl Log {
         self.add(
             identity::stream(id),
             &[],
-            LoggedIn { user: id, session: session(session_number), expires_at: at(1000) },
+            LoggedIn {
+                user: id,
+                session: session(session_number),
+                expires_at: at(1000),
+                proofs: Vec::new(),
+                binding: None,
+                device: None,
+                refresh: None,
+            },
         )
     }
     pub(crate) fn log_out(&mut self, number: u64, session_number: u64) -> u64 {

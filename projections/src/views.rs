@@ -6,7 +6,9 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::access_reviews::AccessReviewsView;
+use crate::alerts::AlertsView;
 use crate::audit::AuditView;
+use crate::break_glass::BreakGlassView;
 use crate::care_teams::CareTeamsView;
 use crate::consent::ConsentView;
 use crate::elevations::ElevationsView;
@@ -186,6 +188,10 @@ views! {
     AccessReviews, access_reviews: AccessReviewsView;
     /// Index of the audit trail.
     Audit, audit: AuditView;
+    /// Emergencies.
+    BreakGlass, break_glass: BreakGlassView;
+    /// Alerts.
+    Alerts, alerts: AlertsView;
 }
 
 /// A view that must be rebuilt before it answers.

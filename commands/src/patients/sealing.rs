@@ -13,7 +13,7 @@ use wardbook_keys::{Keys, SealError};
 use wardbook_policy::{Action, Permit};
 
 use super::claims::{Claims, Holders, refuse_duplicates, unique};
-use super::{Command, Correct, Register, State, carried_over, decide, merge, tokens, unmerge};
+use super::{Command, Correct, Flag, Register, State, carried_over, decide, merge, tokens, unmerge};
 use crate::authority::{Authority, UnfitPermit};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -371,13 +371,13 @@ impl Commands {
         permit: &Permit,
         origin: &Origin,
         patient: PatientId,
-        vip: bool,
+        flag: Flag,
     ) -> Result<Done<()>, CommandError> {
         let context = Authority::new(permit, origin, |action| action == Action::FlagPatient)?.about(patient)?.context();
-        let bytes = origin.known_by("flag-patient", &(patient, vip))?;
+        let bytes = origin.known_by("flag-patient", &(patient, flag))?;
         self.run(Task::new(context, origin, stream(patient), bytes, ()), move |desk| {
             let state = desk.load::<State>(&stream(patient))?;
-            Ok(decide(&state, &Claims::new(), Command::Flag { patient, vip }, &context)?)
+            Ok(decide(&state, &Claims::new(), Command::Flag { patient, flag }, &context)?)
         })
         .await
     }

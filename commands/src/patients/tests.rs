@@ -170,24 +170,27 @@ fn the_unknown_and_the_retired_take_no_changes() {
     let change = || correct(&[(Field::Name, Some("new"))], &[], const { &Claims::new() });
     given(&[]).when(change()).rejected(Rejection::NotFound);
     given(&[registered(1, &[]), merged(1, 2)]).when(change()).rejected(Rejection::Retired);
-    let flag =
-        |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip: true }, &context());
-    given(&[]).when(flag).rejected(Rejection::NotFound);
-    given(&[registered(1, &[]), merged(1, 2)]).when(flag).rejected(Rejection::Retired);
 }
 
 #[test]
 fn flags_change_once_and_name_who_asked() {
-    let flag = |vip| {
-        move |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), vip }, &context())
+    let flag = |flag| {
+        move |state: &State| decide(state, &Claims::new(), Command::Flag { patient: patient(1), flag }, &context())
     };
-    let flagged = |vip| -> Event { PatientFlagged { patient: patient(1), vip, by: user(1) }.into() };
-    given(&[registered(1, &[])]).when(flag(true)).then([flagged(true)]);
-    given(&[registered(1, &[]), flagged(true)]).when(flag(true)).then_nothing();
-    given(&[registered(1, &[]), flagged(true)]).when(flag(false)).then([flagged(false)]);
+    let flagged = |Flag { vip, reason, decoy }| -> Event {
+        PatientFlagged { patient: patient(1), vip, reason, decoy, by: user(1) }.into()
+    };
+    let board = Flag { vip: true, reason: Some(WatchReason::Board), decoy: false };
+    let decoy = Flag { vip: true, reason: None, decoy: true };
+    given(&[registered(1, &[])]).when(flag(board)).then([flagged(board)]);
+    given(&[registered(1, &[]), flagged(board)]).when(flag(board)).then_nothing();
+    given(&[registered(1, &[]), flagged(board)]).when(flag(decoy)).then([flagged(decoy)]);
+    given(&[registered(1, &[]), flagged(decoy)]).when(flag(Flag::default())).then([flagged(Flag::default())]);
+    given(&[]).when(flag(board)).rejected(Rejection::NotFound);
+    given(&[registered(1, &[]), merged(1, 2)]).when(flag(board)).rejected(Rejection::Retired);
     let nobody = Context { user: None, ..context() };
     given(&[registered(1, &[])])
-        .when(|s| decide(s, &Claims::new(), Command::Flag { patient: patient(1), vip: true }, &nobody))
+        .when(|s| decide(s, &Claims::new(), Command::Flag { patient: patient(1), flag: board }, &nobody))
         .rejected(Rejection::UnknownUser);
 }
 
@@ -253,7 +256,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(parted(1, 2)),
         Just(claimed(1, ssn("s"))),
         Just(released(1, ssn("s"))),
-        Just(PatientFlagged { patient: patient(1), vip: true, by: user(1) }.into()),
+        Just(PatientFlagged { patient: patient(1), vip: true, reason: None, decoy: true, by: user(1) }.into()),
     ]
 }
 

@@ -6,7 +6,7 @@ use wardbook_policy::{Action, Permit};
 
 use super::house::*;
 use crate::context::Evolve;
-use crate::patients::{Change, CorrectPatient, RegisterPatient, State};
+use crate::patients::{Change, CorrectPatient, Flag, RegisterPatient, State};
 use crate::scenario::tenant;
 use crate::{CommandError, Rejection, UnfitPermit};
 
@@ -154,7 +154,7 @@ async fn a_permit_is_good_for_its_command_only() {
         "patient",
     );
     unfit(commands.correct_patient(&contact, &PHYSICIAN.origin(), one, None, CorrectPatient::default()).await, "actor");
-    unfit(commands.flag_patient(&contact, &REGISTRAR.origin(), one, true).await, "action");
+    unfit(commands.flag_patient(&contact, &REGISTRAR.origin(), one, Flag::default()).await, "action");
     let merging = house.on_patient(REGISTRAR, Action::MergePatients, one);
     unfit(commands.merge_patients([&merging, &merging], &REGISTRAR.origin(), one, other).await, "patient");
     assert_eq!(house.ledger.stream_version(&stream(one).parse().unwrap()).unwrap(), 1);

@@ -4,6 +4,7 @@ use wardbook_ledger::{Digest, Ledger, LedgerConfig, Receipt};
 use wardbook_policy::Action;
 
 use super::house::*;
+use crate::patients::Flag;
 use crate::{CommandError, Rejection};
 
 fn open(dir: &TempDir) -> Ledger {
@@ -45,7 +46,7 @@ async fn a_retry_after_a_crash_gives_the_receipts_of_the_first_try() {
             &after.on_patient(COMPLIANCE, Action::FlagPatient, first.value),
             &COMPLIANCE.keyed("k1"),
             first.value,
-            true,
+            Flag { vip: true, ..Flag::default() },
         )
         .await;
     assert!(other_command.is_ok(), "another user's key is another key");

@@ -99,6 +99,8 @@ impl From<Rejection> for Problem {
             | Rejection::BadDuration
             | Rejection::BadWords
             | Rejection::NothingToReview
+            | Rejection::DetailNeeded
+            | Rejection::BadLocation
             | Rejection::TooManyHoldings
             | Rejection::WrongAccountKind
             | Rejection::BadLabel
@@ -112,7 +114,7 @@ impl From<Rejection> for Problem {
             | Rejection::BadHash => Kind::Invalid,
             Rejection::DraftTooLarge => Kind::TooLarge,
             Rejection::TooSoon => Kind::TooMany,
-            Rejection::NotTheAuthor | Rejection::OwnCase => Kind::Forbidden,
+            Rejection::NotTheAuthor | Rejection::OwnCase | Rejection::OwnEmergency => Kind::Forbidden,
             _ => Kind::Conflict,
         };
         Self::new(kind, rejection.to_string())
