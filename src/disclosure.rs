@@ -231,6 +231,25 @@ pub async fn allow(app: &App, asker: &Asker, action: Action, target: Target<'_>)
     }
 }
 
+/// As [`allow`], about the server as a whole: only users of the organisation that runs it may, the one of the settings.
+///
+/// # Errors
+/// [`Refusal::Forbidden`].
+pub async fn allow_server(app: &App, asker: &Asker, action: Action) -> Result<(Permit, Ask), Refusal> {
+    let (permit, ask) = allow(app, asker, action, Target::Tenant).await?;
+    if asker.principal().tenant == app.config().organisation.id {
+        return Ok((permit, ask));
+    }
+    let fact = AccessDenied {
+        patient: None,
+        action: action.name().to_owned(),
+        policies: Vec::new(),
+        policy_version: app.policies().version().to_owned(),
+    };
+    let receipt = app.tell(ask.event, fact.into(), &asker.meta(Outcome::Denied), &asker.client, &[]).await?;
+    Err(Refusal::Forbidden(Box::new(receipt)))
+}
+
 /// Opens what the event of one request names.
 pub struct Opening<'a> {
     app: &'a App,

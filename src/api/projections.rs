@@ -4,13 +4,13 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, post, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use wardbook_policy::{Action, Target};
+use wardbook_policy::Action;
 use wardbook_projections::ViewName;
 
 use crate::api::answer;
 use crate::api::caller::Caller;
 use crate::api::problem::{Kind, Problem, ProblemBody};
-use crate::disclosure::allow;
+use crate::disclosure::allow_server;
 use crate::rebuild::Stage;
 
 /// How one view stands.
@@ -53,7 +53,7 @@ pub struct ViewsAnswer {
 #[get("/v1/projections")]
 pub async fn list_projections(caller: Caller) -> Result<HttpResponse, Problem> {
     let app = &caller.app;
-    allow(app, &caller.asker, Action::ManageProjections, Target::Tenant).await?;
+    allow_server(app, &caller.asker, Action::ManageProjections).await?;
     let log_size = app.ledger().head().durable;
     let views = app.views().standings().into_iter().map(|(view, standing)| {
         let (standing, ailing) = match standing {
@@ -83,7 +83,7 @@ pub async fn list_projections(caller: Caller) -> Result<HttpResponse, Problem> {
 #[post("/v1/projections/{name}/rebuild")]
 pub async fn rebuild_projection(caller: Caller, name: web::Path<String>) -> Result<HttpResponse, Problem> {
     let app = &caller.app;
-    allow(app, &caller.asker, Action::ManageProjections, Target::Tenant).await?;
+    allow_server(app, &caller.asker, Action::ManageProjections).await?;
     let view = ViewName::ALL.iter().copied().find(|view| view.name() == name.as_str());
     let view =
         view.ok_or_else(|| Problem::new(Kind::NotFound, "there is no such view: GET /v1/projections lists them"))?;

@@ -10,3 +10,4 @@ mod patients;
 mod projections;
 mod records;
 mod roles;
+mod tenants;

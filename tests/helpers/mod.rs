@@ -2,6 +2,7 @@
 
 mod client;
 mod logs;
+pub mod routes;
 
 pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
@@ -21,7 +22,7 @@ use wardbook::config::{Config, DataDir, Rates, SecondFactor};
 use wardbook::operator::operator;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_events::identity::AccountKind;
-use wardbook_events::{EventId, PatientId, Role, UserId};
+use wardbook_events::{EventId, PatientId, Role, TenantId, UserId};
 use wardbook_policy::{Action, Ask, Target};
 
 /// The password of every test user.
@@ -106,9 +107,14 @@ impl TestApp {
 
     /// Makes a user at the console, as the first user of a system is made.
     pub fn user(&self, username: &str, roles: &[Role], patient: Option<PatientId>) -> UserId {
+        self.user_of(self.app.config().organisation.id, username, roles, patient)
+    }
+
+    /// As [`Self::user`], in any organisation.
+    pub fn user_of(&self, tenant: TenantId, username: &str, roles: &[Role], patient: Option<PatientId>) -> UserId {
         let app = &self.app;
         let id = app.new_id().unwrap();
-        let asker = operator(app.config().organisation.id, Role::Admin, id);
+        let asker = operator(tenant, Role::Admin, id);
         let ask = Ask::new(app.now(), asker.purpose, EventId::new(id));
         let permit = app.policies().act(asker.principal(), Action::ManageUsers, Target::Tenant, &ask).unwrap();
         let phc = app.passwords().hash_blocking(&PASSWORD.into(), username).unwrap();
