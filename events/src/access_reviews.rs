@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::ids::{ReviewId, TenantId, UserId};
 use crate::meta::Role;
 
@@ -79,13 +79,9 @@ pub struct ReviewClosed {
     pub by: UserId,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of access reviews.
-    AccessReviewEvent in "access-reviews", upcast upcast {
+    AccessReviewEvent in "access-reviews", upcast first_version {
         "opened" v 1 => Opened(ReviewOpened),
         "decided" v 1 => Decided(HoldingDecided),
         "closed" v 1 => Closed(ReviewClosed),

@@ -1,8 +1,8 @@
 //! What security and privacy officers are told at once, and what they did about it (ACC-18, ACC-21, IAM-11, IAM-15).
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::ids::{AlertId, EventId, PatientId, UserId};
 
 /// The stream of one alert.
@@ -103,13 +103,9 @@ pub struct AlertAcknowledged {
     pub by: UserId,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of alerts.
-    AlertEvent in "alerts", upcast upcast {
+    AlertEvent in "alerts", upcast first_version {
         "raised" v 1 => Raised(AlertRaised),
         "delivered" v 1 => Delivered(AlertDelivered),
         "acknowledged" v 1 => Acknowledged(AlertAcknowledged),

@@ -5,8 +5,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::ids::{EmergencyId, PatientId, UserId};
 use crate::sealed::Ciphertext;
 
@@ -111,13 +111,9 @@ pub struct EmergencyReviewed {
     pub note: Option<Ciphertext>,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of emergencies.
-    BreakGlassEvent in "break-glass", upcast upcast {
+    BreakGlassEvent in "break-glass", upcast first_version {
         "started" v 1 => Started(EmergencyStarted),
         "extended" v 1 => Extended(EmergencyExtended),
         "ended" v 1 => Ended(EmergencyEnded),

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::ids::{PatientId, UserId};
 
 /// The stream of a patient's care team.
@@ -51,13 +51,9 @@ pub struct MemberEnded {
     pub user: UserId,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of care teams.
-    CareTeamEvent in "care-teams", upcast upcast {
+    CareTeamEvent in "care-teams", upcast first_version {
         "member-assigned" v 1 => MemberAssigned(MemberAssigned),
         "member-ended" v 1 => MemberEnded(MemberEnded),
     }

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::ids::{PatientId, UserId};
 use crate::meta::Role;
 use crate::records::Sensitivity;
@@ -94,13 +94,9 @@ pub struct ProxyEnded {
     pub user: UserId,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of consent.
-    ConsentEvent in "consent", upcast upcast {
+    ConsentEvent in "consent", upcast first_version {
         "access-restricted" v 1 => AccessRestricted(AccessRestricted),
         "restriction-lifted" v 1 => RestrictionLifted(RestrictionLifted),
         "disclosure-permitted" v 1 => DisclosurePermitted(DisclosurePermitted),

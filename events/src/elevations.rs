@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::break_glass::ReviewOutcome;
 use crate::ids::{ElevationId, UserId};
 use crate::meta::Role;
@@ -92,13 +92,9 @@ pub struct ElevationReviewed {
     pub outcome: ReviewOutcome,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of elevations.
-    ElevationEvent in "elevations", upcast upcast {
+    ElevationEvent in "elevations", upcast first_version {
         "requested" v 1 => Requested(ElevationRequested),
         "granted" v 1 => Granted(ElevationGranted),
         "refused" v 1 => Refused(ElevationRefused),

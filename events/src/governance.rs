@@ -1,7 +1,8 @@
 //! Facts about the system itself: attested views, imports, forensic replays.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::area::first_version;
 
 /// The stream of such facts.
 pub const STREAM: &str = "governance";
@@ -54,13 +55,9 @@ pub struct ReplayRun {
     pub opened_phi: bool,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of the system itself.
-    GovernanceEvent in "governance", upcast upcast {
+    GovernanceEvent in "governance", upcast first_version {
         "projection-attested" v 1 => ProjectionAttested(ProjectionAttested),
         "projection-rebuilt" v 1 => ProjectionRebuilt(ProjectionRebuilt),
         "import-finished" v 1 => ImportFinished(ImportFinished),

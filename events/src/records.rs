@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::area::first_version;
 use crate::field::Field;
 use crate::ids::{PatientId, RecordId, UserId};
 use crate::sealed::Ciphertext;
@@ -371,13 +371,9 @@ pub struct DraftDiscarded {
     pub author: UserId,
 }
 
-fn upcast(_kind: &str, _from: u16, _body: Value) -> Option<Value> {
-    None // every type is at its first version
-}
-
 area_events! {
     /// Events of clinical entries.
-    RecordEvent in "records", upcast upcast {
+    RecordEvent in "records", upcast first_version {
         "added" v 1 => Added(RecordAdded),
         "amended" v 1 => Amended(RecordAmended),
         "signed" v 1 => Signed(RecordSigned),
