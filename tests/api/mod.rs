@@ -10,4 +10,6 @@ mod patients;
 mod projections;
 mod records;
 mod roles;
+mod strangers;
 mod tenants;
+mod timing;

@@ -71,9 +71,9 @@ fn usual(route: &str, ids: &Ids) -> Option<Value> {
         "POST /v1/patients/{patient}/records" => json!({"type": "note", "body": text}),
         "PUT /v1/patients/{patient}/records/{record}" => json!({"body": text}),
         "POST /v1/users" => {
-            json!({"username": format!("n-{}", uuid::Uuid::now_v7().simple()), "roles": ["nurse"], "patient": ids["patient"]})
+            json!({"username": format!("n-{}", uuid::Uuid::now_v7().simple()), "roles": ["nurse"], "patient": ids.get("patient")})
         }
-        "POST /v1/replay" => json!({"patient": ids["patient"], "limit": 10}),
+        "POST /v1/replay" => json!({"patient": ids.get("patient"), "limit": 10}),
         _ => return None,
     })
 }
