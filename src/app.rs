@@ -13,6 +13,7 @@ use wardbook_policy::Policies;
 use wardbook_projections::{ViewError, Views, ViewsConfig};
 use webauthn_rs::Webauthn;
 
+use crate::alarms::{Alarms, Parts};
 use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
@@ -58,6 +59,9 @@ pub enum OpenError {
     /// The settings of messages.
     #[error(transparent)]
     Notify(#[from] crate::notify::SetupError),
+    /// The threads that raise and deliver alerts.
+    #[error("the threads of the alarms could not be started: {0}")]
+    Alarms(std::io::Error),
     /// A directory cannot be made.
     #[error("cannot make the directory {path}: {source}")]
     Directory {
@@ -90,6 +94,7 @@ struct Inner {
     commands: Commands,
     views: Arc<Views>,
     follower: Follower,
+    alarms: Alarms,
     tokens: Tokens,
     passwords: Passwords,
     notifier: Notifier,
@@ -143,6 +148,17 @@ impl App {
         let passwords = Passwords::new(&config.passwords, chance.clone())?;
         let webauthn = crate::proofs::passkeys::set_up(&config.webauthn)?;
         let notifier = Notifier::start(&config.notify, &clock)?;
+        let parts = Parts {
+            ledger: ledger.clone(),
+            views: Arc::clone(&views),
+            policies: policies.clone(),
+            keys: keys.clone(),
+            notifier: notifier.clone(),
+            clock: clock.clone(),
+            config: config.alerts.clone(),
+            dir: data.views(),
+        };
+        let alarms = Alarms::start(parts).map_err(OpenError::Alarms)?;
         let commands = Commands::new(ledger.clone(), keys.clone());
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
@@ -158,6 +174,7 @@ impl App {
             commands,
             views,
             follower,
+            alarms,
             tokens,
             passwords,
             notifier,
@@ -176,6 +193,7 @@ impl App {
         if let Err(error) = crate::strangers::write(self, true) {
             tracing::warn!(%error, "the last count of failed logins was not written");
         }
+        self.0.alarms.stop();
         self.0.ledger.close();
         self.0.follower.stop();
         if let Err(error) = self.0.views.flush() {

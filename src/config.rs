@@ -14,6 +14,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wardbook_events::TenantId;
+use wardbook_events::alerts::Severity;
+use wardbook_events::values::Email;
+
+mod data_dir;
+
+pub use data_dir::DataDir;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -47,6 +53,10 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on how often.
     pub rates: Rates,
+    /// Opening charts in emergencies.
+    pub break_glass: BreakGlass,
+    /// Who is told of what is alarming.
+    pub alerts: Alerts,
     /// The read models.
     pub views: Views,
 }
@@ -370,6 +380,32 @@ section! {
 }
 
 section! {
+    /// `[break_glass]`
+    BreakGlass {
+        /// How long an emergency lasts.
+        lasts_s: u32 = 14_400,
+        /// How much longer it lasts when it is extended.
+        extension_s: u32 = 7_200,
+        /// How soon after its start it must have been reviewed.
+        review_s: u32 = 86_400,
+        /// Emergencies of one user in a quarter; the monthly report marks who has more.
+        quarter_max: u32 = 2,
+    }
+}
+
+section! {
+    /// `[alerts]`
+    Alerts {
+        /// E-mail addresses that are told besides the officers who left theirs.
+        emails: Vec<String> = Vec::new(),
+        /// Send to `notify.webhook_url`, if there is one.
+        webhook: bool = true,
+        /// What hurries less is not sent, only listed.
+        least: Severity = Severity::Medium,
+    }
+}
+
+section! {
     /// `[views]`
     Views {
         /// Events taken in at once.
@@ -516,6 +552,22 @@ impl Config {
                 "must be 0 or at least limits.search_max",
             ),
             (self.rates.keys_max >= 1_000, "rates.keys_max", "must be at least 1000"),
+            (
+                (60..=14_400).contains(&self.break_glass.lasts_s),
+                "break_glass.lasts_s",
+                "must be 60 to 14400: an emergency lasts four hours at most",
+            ),
+            (
+                self.break_glass.extension_s <= 7_200,
+                "break_glass.extension_s",
+                "must be at most 7200: an emergency is extended by two hours at most",
+            ),
+            (
+                (60..=86_400).contains(&self.break_glass.review_s),
+                "break_glass.review_s",
+                "must be 60 to 86400: an emergency is reviewed within a day",
+            ),
+            (self.alerts.emails.iter().all(|to| Email::new(to).is_ok()), "alerts.emails", "must be e-mail addresses"),
             (self.views.batch_events_max >= 1, "views.batch_events_max", "must be at least 1"),
             (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),
             (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),
@@ -524,53 +576,6 @@ impl Config {
             Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
             None => Ok(()),
         }
-    }
-}
-
-/// Where things are below the data directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataDir(PathBuf);
-
-impl DataDir {
-    /// The layout below `root`.
-    #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self(root.into())
-    }
-    /// The directory itself.
-    #[must_use]
-    pub fn root(&self) -> &Path {
-        &self.0
-    }
-    /// Journal, tiles, signing keys and index of the ledger.
-    #[must_use]
-    pub fn ledger(&self) -> PathBuf {
-        self.0.join("ledger")
-    }
-    /// The marks of what was published, apart from the ledger: an old backup put back is noticed by them.
-    #[must_use]
-    pub fn published(&self) -> PathBuf {
-        self.0.join("published")
-    }
-    /// The keys that sign events and checkpoints.
-    #[must_use]
-    pub fn ledger_keys(&self) -> PathBuf {
-        self.0.join("keys").join("ledger")
-    }
-    /// The key store and, for now, the root key. Has backups of its own.
-    #[must_use]
-    pub fn keys(&self) -> PathBuf {
-        self.0.join("keys")
-    }
-    /// The read models; may be deleted and rebuilt.
-    #[must_use]
-    pub fn views(&self) -> PathBuf {
-        self.0.join("views")
-    }
-    /// The keys that sign access tokens; may be deleted, then everybody logs in again.
-    #[must_use]
-    pub fn tokens(&self) -> PathBuf {
-        self.0.join("tokens")
     }
 }
 

@@ -1,6 +1,7 @@
 //! Wardbook, the application: HTTP API, configuration, and what ties the ledger, the keys, policy and the views together.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod alarms;
 pub mod api;
 pub mod app;
 pub mod asker;
@@ -10,6 +11,7 @@ pub mod chart;
 pub mod clock;
 pub mod config;
 pub mod disclosure;
+pub mod emergencies;
 pub mod fhir;
 pub mod follower;
 pub mod history;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use wardbook_events::meta::ActorKind;
-use wardbook_events::{CorrelationId, EventId, Outcome, PatientId, Purpose, Recorded, Role, TenantId, UserId};
+use wardbook_events::{CorrelationId, Event, EventId, Outcome, PatientId, Purpose, Recorded, Role, TenantId, UserId};
 use wardbook_ledger::Entry;
 
 use crate::recorded::{self, EntryError};
@@ -90,7 +90,7 @@ pub fn read(entry: &Entry) -> Result<Option<(Recorded, TrailEntry)>, EntryError>
         session: recorded.client.session.map(|session| session.short()),
         address: recorded.client.address.clone(),
         agent: recorded.client.agent.clone(),
-        details: serde_json::from_slice(entry.body()).map(unsealed).unwrap_or_default(),
+        details: details(&recorded, entry),
         digest: entry.digest().to_string(),
     };
     Ok(Some((recorded, trail)))
@@ -121,8 +121,20 @@ pub fn of_the_ledger(entry: &Entry) -> TrailEntry {
     }
 }
 
-/// Members of bodies whose values are sealed, and the tokens, which would let two patients be compared.
-const SEALED: [&str; 6] = ["old", "new", "body", "text", "hash", "tokens"];
+/// Members of bodies whose values are sealed; the tokens, which would let two patients be compared; and which patients
+/// are decoys, which is for nobody to know but who made them so (ACC-21).
+const SEALED: [&str; 9] = ["old", "new", "body", "text", "hash", "tokens", "detail", "note", "decoy"];
+
+/// What an alert is about stands in the list of alerts, for those who answer them: it could say that a patient is a decoy.
+const OF_ALERTS: [&str; 2] = ["kind", "severity"];
+
+fn details(recorded: &Recorded, entry: &Entry) -> Value {
+    let mut details = serde_json::from_slice(entry.body()).map(unsealed).unwrap_or_default();
+    if let (Event::Alert(_), Some(members)) = (&recorded.event, details.as_object_mut()) {
+        members.retain(|name, _| !OF_ALERTS.contains(&name.as_str()));
+    }
+    details
+}
 
 /// Leaves out what is sealed; of sealed fields only the names stay.
 fn unsealed(body: Value) -> Value {

@@ -1,8 +1,10 @@
 //! The HTTP API. Handlers are thin: parse, ask [`crate::disclosure`] or the write side, answer with the receipt.
 
+pub mod alerts;
 pub mod answer;
 pub mod audit;
 pub mod auth;
+pub mod break_glass;
 pub mod caller;
 pub mod care_teams;
 pub mod edge;
@@ -51,6 +53,7 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(patients::register_patient)
             .service(patients::read_patient)
             .service(patients::correct_patient)
+            .service(patients::flag_patient)
             .service(patients::merge_patient)
             .service(patients::unmerge_patient)
             .service(records::add_record)
@@ -63,6 +66,15 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(care_teams::list_care_team)
             .service(care_teams::assign_member)
             .service(care_teams::end_member)
+            .service(break_glass::report_emergencies) // before {emergency}
+            .service(break_glass::start_emergency)
+            .service(break_glass::list_emergencies)
+            .service(break_glass::read_emergency)
+            .service(break_glass::extend_emergency)
+            .service(break_glass::end_emergency)
+            .service(break_glass::review_emergency)
+            .service(alerts::list_alerts)
+            .service(alerts::acknowledge_alert)
             .service(audit::list_events)
             .service(audit::list_accesses)
             .service(audit::prove_accesses)

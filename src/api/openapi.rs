@@ -8,7 +8,9 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::api::problem::{Kind, Problem};
-use crate::api::{audit, auth, care_teams, health, ledger, patients, projections, records, replay, users};
+use crate::api::{
+    alerts, audit, auth, break_glass, care_teams, health, ledger, patients, projections, records, replay, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -19,9 +21,11 @@ use crate::api::{audit, auth, care_teams, health, ledger, patients, projections,
     modifiers(&Bearer),
     paths(
         auth::login, auth::logout, auth::read_session, auth::read_jwks,
-        patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::merge_patient, patients::unmerge_patient,
+        patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::flag_patient, patients::merge_patient, patients::unmerge_patient,
         records::add_record, records::list_records, records::read_record, records::amend_record, records::sign_record, records::add_addendum, records::retract_record,
         care_teams::list_care_team, care_teams::assign_member, care_teams::end_member,
+        break_glass::start_emergency, break_glass::list_emergencies, break_glass::read_emergency, break_glass::extend_emergency, break_glass::end_emergency, break_glass::review_emergency, break_glass::report_emergencies,
+        alerts::list_alerts, alerts::acknowledge_alert,
         audit::list_events, audit::list_accesses, audit::prove_accesses,
         users::create_user, users::list_users, users::read_user, users::grant_role, users::revoke_role, users::disable_user, users::enable_user, users::set_password,
         ledger::read_checkpoint, ledger::read_tile, ledger::prove_event, ledger::list_keys,

@@ -1,12 +1,13 @@
 //! Patients: register, read, search, correct, merge, part.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, get, patch, post, web};
+use actix_web::{HttpResponse, get, patch, post, put, web};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use wardbook_commands::Done;
-use wardbook_commands::patients::{Change, CorrectPatient, RegisterPatient};
+use wardbook_commands::patients::{Change, CorrectPatient, Flag, RegisterPatient};
 use wardbook_events::PatientId;
+use wardbook_events::patients::WatchReason;
 use wardbook_events::values::{
     Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone,
     Ssn,
@@ -214,6 +215,21 @@ pub struct PatientAnswer {
     version: u64,
 }
 
+/// Whether and why a patient is specially watched.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlagBody {
+    /// Whether watched.
+    vip: bool,
+    /// Why watched.
+    #[serde(default)]
+    #[schema(value_type = Option<schema::WatchReason>)]
+    reason: Option<WatchReason>,
+    /// There is no such person.
+    #[serde(default)]
+    decoy: bool,
+}
+
 /// The other patient of a merge.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -325,6 +341,32 @@ pub async fn correct_patient(
     let commands = caller.app.commands();
     let done = commands.correct_patient(&permit, &caller.origin()?, *patient, Some(expected), command).await?;
     changed(StatusCode::OK, *patient, &done)
+}
+
+/// Watches a patient specially, or no more (ACC-21). A decoy is a record of nobody: whoever touches it is reported, and
+/// nobody but who sets the flag can tell it from others.
+#[utoipa::path(tag = "patients", security(("bearer" = [])), request_body = FlagBody, params(("patient" = uuid::Uuid, Path)), responses(
+    (status = 204, description = "so from now on"),
+    (status = 403, description = "your roles do not allow this", body = ProblemBody),
+    (status = 404, description = "no such patient, or not for you", body = ProblemBody),
+    (status = 409, description = "the patient was merged", body = ProblemBody),
+))]
+#[put("/v1/patients/{patient}/flag")]
+pub async fn flag_patient(
+    caller: Caller,
+    patient: web::Path<PatientId>,
+    body: web::Json<FlagBody>,
+) -> Result<HttpResponse, Problem> {
+    let FlagBody { vip, reason, decoy } = body.into_inner();
+    if reason.is_some() && !vip {
+        return Err(Problem::new(Kind::Invalid, "a reason goes with vip only"));
+    }
+    let case = Case::exactly(&caller.app, &caller.asker, *patient)?;
+    let permit = case.act(Action::FlagPatient).await?;
+    let flag = Flag { vip, reason, decoy };
+    let done = caller.app.commands().flag_patient(&permit, &caller.origin()?, *patient, flag).await?;
+    seen(&caller, &done).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))
 }
 
 /// Merges this patient into another one: the same person was registered twice.

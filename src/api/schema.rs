@@ -188,6 +188,74 @@ pub enum Sensitivity {
     Sex,
 }
 
+/// Why the glass was broken.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum EmergencyReason {
+    MedicalEmergency,
+    UnresponsivePatient,
+    Trauma,
+    CodeBlue,
+    Continuity,
+    Disaster,
+    Other,
+}
+
+/// What a reviewer found.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum ReviewOutcome {
+    Appropriate,
+    Inappropriate,
+    UnderInvestigation,
+}
+
+/// What an alert is about.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum AlertKind {
+    BreakGlassStarted,
+    BreakGlassInappropriate,
+    BreakGlassOverdue,
+    RefreshTokenReused,
+    SessionHijackSuspected,
+    AccountLocked,
+    WatchedPatientOpened,
+    DecoyTouched,
+    ManyPatients,
+    PolicyObligation,
+    EmergencyElevation,
+}
+
+/// How much it hurries.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum Severity {
+    Medium,
+    High,
+    Critical,
+}
+
+/// How somebody was told.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum Channel {
+    Email,
+    Sms,
+    Webhook,
+}
+
+/// Why a patient is specially watched.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum WatchReason {
+    PublicFigure,
+    StaffOrFamily,
+    Board,
+    LegalCase,
+    OnRequest,
+}
+
 /// What a member of a care team does.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]
