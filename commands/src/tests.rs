@@ -4,6 +4,7 @@ mod concurrency;
 mod faults;
 mod house;
 mod identity;
+mod logins;
 mod patients;
 mod records;
 mod retries;

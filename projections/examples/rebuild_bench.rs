@@ -59,6 +59,7 @@ fn event(position: u64) -> Recorded {
     let (stream, event): (String, Event) = if position < USERS {
         let user = UserId::new(uuid(2, position));
         let created = UserCreated {
+            kind: identity::AccountKind::Person,
             user,
             username: format!("user-{position}"),
             tenant: TenantId::new(uuid(6, 1)),
@@ -115,7 +116,10 @@ fn event(position: u64) -> Recorded {
             25..=26 => {
                 let session = SessionId::new(uuid(4, position / 3000));
                 let expires_at = Timestamp::from_second(2_000_000_000).unwrap();
-                (identity::stream(user), LoggedIn { user, session, expires_at }.into())
+                (identity::stream(user), {
+                    let (proofs, binding, device, refresh) = (vec![identity::Proof::Password], None, None, None);
+                    LoggedIn { user, session, expires_at, proofs, binding, device, refresh }.into()
+                })
             }
             _ => {
                 let grounds = Grounds {

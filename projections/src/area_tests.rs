@@ -181,7 +181,7 @@ fn users_are_known_by_id_and_name_and_sessions_end() {
     let (_dir, views) = views(&log);
     let known = views.identity.user_by_name("user-1").unwrap().unwrap();
     assert_eq!((known.user, known.version, known.changed), (user(1), 5, 0));
-    assert_eq!(known.password, Some(sealed(1)));
+    assert_eq!(known.password(), Some(&sealed(1)));
     assert_eq!(format!("{known:?}"), format!("User({})", user(1)), "nothing of the name or the password");
     assert_eq!(views.identity.user_by_name("user-").unwrap(), None);
     assert_eq!(views.identity.users(None, 9).unwrap().len(), 1);

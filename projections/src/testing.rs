@@ -7,7 +7,7 @@ use uuid::Uuid;
 use wardbook_events::access::{AccessDenied, ChartOpened, Grounds};
 use wardbook_events::care_teams::{Function, MemberAssigned, MemberEnded};
 use wardbook_events::identity::{
-    AccountKind, LoggedIn, LoggedOut, PasswordSet, RoleGranted, UserCreated, UserDisabled,
+    AccountKind, LoggedIn, LoggedOut, PasswordSet, Proof, RoleGranted, UserCreated, UserDisabled,
 };
 use wardbook_events::patients::{
     self, FieldChange, PatientAbsorbed, PatientCorrected, PatientFlagged, PatientMerged, PatientRegistered,
@@ -145,7 +145,7 @@ impl Log {
         self.add(
             patients::stream(id),
             &[id],
-            PatientFlagged { patient: id, vip, reason: None, decoy: false, by: user(1) },
+            PatientFlagged { patient: id, vip, decoy: false, reason: None, by: user(1) },
         );
     }
     pub(crate) fn write(&mut self, number: u64, of: u64, kind: RecordKind, year: Option<i16>) -> u64 {
@@ -194,19 +194,7 @@ impl Log {
     }
     pub(crate) fn log_in(&mut self, number: u64, session_number: u64) -> u64 {
         let id = user(number);
-        self.add(
-            identity::stream(id),
-            &[],
-            LoggedIn {
-                user: id,
-                session: session(session_number),
-                expires_at: at(1000),
-                proofs: Vec::new(),
-                binding: None,
-                device: None,
-                refresh: None,
-            },
-        )
+        self.add(identity::stream(id), &[], logged_in(number, session_number, vec![Proof::Password]))
     }
     pub(crate) fn log_out(&mut self, number: u64, session_number: u64) -> u64 {
         let id = user(number);
@@ -256,6 +244,12 @@ impl Log {
         }
         log
     }
+}
+
+/// A login that ends at 1000 at the latest.
+pub(crate) fn logged_in(number: u64, session_number: u64, proofs: Vec<Proof>) -> LoggedIn {
+    let (user, session, expires_at) = (user(number), session(session_number), at(1000));
+    LoggedIn { user, session, expires_at, proofs, binding: None, device: None, refresh: None }
 }
 
 pub(crate) fn config(dir: &Path) -> ViewsConfig {

@@ -1,3 +1,4 @@
+use wardbook_events::identity::AccountKind;
 use wardbook_events::records::{RecordEvent, stream};
 use wardbook_events::{Event, Role};
 use wardbook_ledger::Direction;

@@ -46,7 +46,7 @@ pub(super) struct Person(pub u128, pub Role, pub Purpose);
 pub(super) const REGISTRAR: Person = Person(1, Role::Registrar, Purpose::Operations);
 pub(super) const PHYSICIAN: Person = Person(2, Role::Physician, Purpose::Treatment);
 pub(super) const ADMIN: Person = Person(3, Role::Admin, Purpose::SystemAdministration);
-pub(super) const AUDITOR: Person = Person(4, Role::Auditor, Purpose::Compliance);
+pub(super) const SYSTEM: Person = Person(4, Role::SystemAdmin, Purpose::SystemAdministration);
 pub(super) const COMPLIANCE: Person = Person(5, Role::ComplianceOfficer, Purpose::Compliance);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -1,17 +1,17 @@
 use jiff::SignedDuration;
-use wardbook_events::identity::{IdentityEvent, StrangersCounted, stream};
+use wardbook_events::identity::{AccountKind, IdentityEvent, Proof, StrangersCounted, stream};
 use wardbook_events::{Actor, Event, EventId, Role, UserId};
 use wardbook_ledger::Direction;
 use wardbook_policy::{Action, Target};
 
 use super::house::*;
-use crate::identity::{CreateUser, PasswordHash};
+use crate::identity::{Begin, CreateUser, LoginRules, PasswordHash};
 use crate::scenario::{session, tenant};
 use crate::{CommandError, Origin, Rejection};
 
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
+pub(super) const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2hoYXNoaGFzaA";
 
-async fn nurse(house: &House) -> UserId {
+pub(super) async fn nurse(house: &House) -> UserId {
     let permit = house.may(ADMIN, Action::ManageUsers, Target::Tenant).unwrap();
     let command = CreateUser {
         kind: AccountKind::Person,
@@ -23,7 +23,15 @@ async fn nurse(house: &House) -> UserId {
     };
     house.commands.create_user(&permit, &ADMIN.origin(), command).await.unwrap().value
 }
-fn stranger() -> Origin {
+pub(super) const RULES: LoginRules =
+    LoginRules { sessions_max: 3, drop_oldest: true, failures_max: 5, window_s: 1800, lock_s: 1800 };
+
+pub(super) fn begin(n: u128, proofs: Vec<Proof>) -> Begin {
+    let expires_at = now() + SignedDuration::from_hours(8);
+    let (binding, device, refresh) = (None, None, Some(format!("{n:064x}")));
+    Begin { session: session(n), expires_at, proofs, binding, device, known_device: false, refresh }
+}
+pub(super) fn stranger() -> Origin {
     Origin { actor: Actor::STRANGER, ..ADMIN.origin() }
 }
 
@@ -49,9 +57,9 @@ async fn a_password_hash_is_sealed_and_opens_for_the_login() {
 async fn a_disabled_user_does_not_get_in() {
     let house = house();
     let user = nurse(&house).await;
-    let (commands, ends) = (&house.commands, now() + SignedDuration::from_hours(8));
-    let log_in = async |n| commands.log_in(tenant(), &stranger(), user, session(n), ends).await;
-    assert_eq!(log_in(1).await.unwrap().value, session(1));
+    let commands = &house.commands;
+    let log_in = async |n| commands.log_in(tenant(), &stranger(), user, begin(n, vec![Proof::Password]), RULES).await;
+    assert_eq!(log_in(1).await.unwrap().value, []);
     let manage = house.may(ADMIN, Action::ManageUsers, Target::User(user)).unwrap();
     commands.disable_user(&manage, &ADMIN.origin(), user).await.unwrap();
     assert!(matches!(log_in(2).await, Err(CommandError::Rejected(Rejection::UserDisabled))));
@@ -71,14 +79,15 @@ async fn a_disabled_user_does_not_get_in() {
 async fn a_long_stream_is_read_to_its_end() {
     let house = house();
     let user = nurse(&house).await;
-    for _ in 0..260 {
-        house.commands.fail_login(tenant(), &stranger(), user).await.unwrap();
+    let commands = &house.commands;
+    for n in 0..130 {
+        commands.log_in(tenant(), &stranger(), user, begin(n, vec![Proof::Password]), RULES).await.unwrap();
     }
     let manage = house.may(ADMIN, Action::ManageUsers, Target::User(user)).unwrap();
     house.commands.disable_user(&manage, &ADMIN.origin(), user).await.unwrap();
     let newcomer = house_over(house.ledger.clone(), house.keys.clone());
-    let ends = now() + SignedDuration::from_hours(8);
-    let result = newcomer.commands.log_in(tenant(), &stranger(), user, session(1), ends).await;
+    let begin = begin(200, vec![Proof::Password]);
+    let result = newcomer.commands.log_in(tenant(), &stranger(), user, begin, RULES).await;
     assert!(matches!(result, Err(CommandError::Rejected(Rejection::UserDisabled))), "{result:?}");
 }
 

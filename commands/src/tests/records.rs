@@ -1,4 +1,5 @@
 use wardbook_events::care_teams::Function;
+use wardbook_events::identity::AccountKind;
 use wardbook_events::records::{RecordBody, RecordEvent, RecordKind, Sensitivity, body_field, stream};
 use wardbook_events::values::Text;
 use wardbook_events::{Event, GroupSet, Role, Sealed};
@@ -83,9 +84,9 @@ async fn entries_belong_to_patients_and_permits_to_entries() {
 async fn imported_entries_have_no_author_here() {
     let house = house();
     let patient = house.register(someone("Okafor", "1980-02-03", None)).await.unwrap().value;
-    let permit = house.may(ADMIN, Action::Import, Target::Tenant).unwrap();
+    let permit = house.may(SYSTEM, Action::Import, Target::Tenant).unwrap();
     let command = AddRecord { patient, kind: RecordKind::Condition, sensitivity: vec![], body: body("x") };
-    let record = house.commands.add_record(&permit, &ADMIN.origin(), command).await.unwrap().value;
+    let record = house.commands.add_record(&permit, &SYSTEM.origin(), command).await.unwrap().value;
     let entry = house.ledger.stream(&stream(record).parse().unwrap(), 1, Direction::Forward, 1).unwrap().remove(0);
     let Event::Record(RecordEvent::Added(added)) = Event::decode("records.added", 1, entry.body()).unwrap() else {
         panic!()
@@ -107,7 +108,14 @@ async fn only_known_users_join_a_care_team() {
     assert!(matches!(assign(user(77), Function::Nursing).await, Err(CommandError::Rejected(Rejection::UnknownUser))));
     let permit = house.may(ADMIN, Action::ManageUsers, Target::Tenant).unwrap();
     let roles = [Role::Nurse].into();
-    let create = CreateUser { username: "joy".into(), roles, departments: vec![], patient: None, password: None };
+    let create = CreateUser {
+        kind: AccountKind::Person,
+        username: "joy".into(),
+        roles,
+        departments: vec![],
+        patient: None,
+        password: None,
+    };
     let nurse = house.commands.create_user(&permit, &ADMIN.origin(), create).await.unwrap().value;
     assert_eq!(assign(nurse, Function::Nursing).await.unwrap().receipts.len(), 1);
     assert_eq!(assign(nurse, Function::Nursing).await.unwrap().receipts.len(), 0);
