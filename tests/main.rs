@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod crash;
 mod helpers;
+mod parsers;
 mod program;
 mod scan;
 mod tour;

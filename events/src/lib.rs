@@ -20,6 +20,7 @@ pub mod governance;
 pub mod identity;
 pub mod ids;
 pub mod meta;
+pub mod network;
 pub mod patients;
 pub mod records;
 pub mod sealed;
@@ -33,5 +34,6 @@ pub use ids::{
     ReviewId, SessionId, TenantId, UserId,
 };
 pub use meta::{Actor, ActorKind, Client, Meta, Outcome, Purpose, Role};
+pub use network::Network;
 pub use sealed::{Ciphertext, Sealed, SealedFields};
 pub use token::{Token, TokenKind};

@@ -2,9 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wardbook_ledger::tile::{
-    TilePath, decode_entries, decode_hashes, encode_entries, encode_hashes,
-};
+use wardbook_ledger::tile::{TilePath, decode_entries, decode_hashes, encode_entries, encode_hashes};
 
 fuzz_target!(|input: (&str, u16, &[u8])| {
     let (text, width, bytes) = input;

@@ -5,7 +5,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
-use uuid::Uuid;
 use wardbook_commands::{CommandError, Done, Origin, Rejection};
 use wardbook_events::UserId;
 use wardbook_events::alerts::Channel;
@@ -18,6 +17,7 @@ use crate::app::App;
 use crate::clock::{Chance, NoChance};
 use crate::notify::Message;
 use crate::proofs::{digest, send};
+use crate::sessions::secrets::simple_id;
 
 /// Why no password was reset.
 #[derive(Debug, thiserror::Error)]
@@ -57,10 +57,10 @@ fn new_token(chance: &Chance, user: UserId) -> Result<Token, NoChance> {
 }
 
 /// Whose a token says it is, and the hash of its secret.
-fn parse(token: &str) -> Option<(UserId, String)> {
+#[must_use]
+pub fn parse(token: &str) -> Option<(UserId, String)> {
     let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
-    let is_one = id.len() == 32 && secret.len() == 43;
-    let id = Uuid::try_parse(id).ok().filter(|_| is_one)?;
+    let id = simple_id(id).filter(|_| secret.len() == 43)?;
     Some((UserId::new(id), digest::sha256_hex(secret.as_bytes())))
 }
 
@@ -127,6 +127,7 @@ pub async fn reset(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     #[test]
     fn a_token_names_its_user_and_nothing_else_is_one() {

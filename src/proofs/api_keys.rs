@@ -11,6 +11,7 @@ use wardbook_projections::identity::{ApiKey, User};
 use crate::app::App;
 use crate::clock::{Chance, NoChance};
 use crate::proofs::digest;
+use crate::sessions::secrets::simple_id;
 
 /// What every key begins with: scanners of source code know it by that.
 pub const PREFIX: &str = "wbk_";
@@ -35,9 +36,11 @@ pub fn new_key(chance: &Chance, id: ApiKeyId) -> Result<NewKey, NoChance> {
 }
 
 /// The two parts of a key.
-struct Parts<'k> {
-    id: ApiKeyId,
-    secret: &'k str,
+pub struct Parts<'k> {
+    /// What finds it.
+    pub id: ApiKeyId,
+    /// What only its holder has.
+    pub secret: &'k str,
 }
 
 impl fmt::Debug for Parts<'_> {
@@ -46,11 +49,11 @@ impl fmt::Debug for Parts<'_> {
     }
 }
 
-fn parse(key: &str) -> Option<Parts<'_>> {
+/// Reads a key; `None` for any other text.
+#[must_use]
+pub fn parse(key: &str) -> Option<Parts<'_>> {
     let (id, secret) = key.strip_prefix(PREFIX)?.split_once('_')?;
-    let is_simple = id.len() == 32 && secret.len() == 43;
-    let id = Uuid::try_parse(id).ok().filter(|_| is_simple)?;
-    Some(Parts { id: ApiKeyId::new(id), secret })
+    Some(Parts { id: ApiKeyId::new(simple_id(id)?), secret }).filter(|_| secret.len() == 43)
 }
 
 /// Whose key this is, if it is a good one.
