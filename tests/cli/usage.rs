@@ -1,6 +1,6 @@
 //! Help, exit codes, and errors that say what to do.
 
-use crate::program::{Place, fixture};
+use crate::program::{CAST, Place, fixture};
 
 const COMMANDS: [&str; 8] = ["serve", "import", "verify", "replay", "rebuild", "checkpoint", "proof", "user"];
 
@@ -96,7 +96,7 @@ fn json_is_for_machines_on_standard_output_only() {
     let checkpoint = place.run(&["checkpoint", "--json"]).ok().json();
     assert_eq!(checkpoint["origin"], "wardbook.example/ledger");
     assert!(checkpoint["note"].as_str().unwrap().starts_with("wardbook.example/ledger\n"));
-    assert_eq!(place.run(&["user", "list", "--json"]).ok().json_lines().len(), 6);
+    assert_eq!(place.run(&["user", "list", "--json"]).ok().json_lines().len(), CAST.len() + 1);
     assert!(place.run(&["replay", "--json"]).ok().json_lines().iter().all(|event| event["position"].is_u64()));
     let rebuilt = place.run(&["rebuild", "identity", "audit", "--json"]).ok().json_lines();
     assert!(rebuilt.len() == 2 && rebuilt.iter().all(|view| view["compared"] == true), "{rebuilt:?}");
