@@ -165,14 +165,14 @@ impl Projection<AlertsView> {
         Ok(Page { next: items.last().map(|alert| alert.position).filter(|_| more), items })
     }
 
-    /// Alerts that reached nobody yet, oldest first, at most `limit`.
+    /// Alerts that reached nobody yet, raised at this position or later, oldest first, at most `limit`.
     ///
     /// # Errors
     /// If the view cannot be read.
-    pub fn undelivered(&self, limit: usize) -> Result<Vec<Alert>, ViewError> {
+    pub fn undelivered(&self, from: u64, limit: usize) -> Result<Vec<Alert>, ViewError> {
         let mut found = Vec::new();
         if limit > 0 {
-            self.live()?.walk(&undelivered(0), &undelivered(u64::MAX), false, |_, value| {
+            self.live()?.walk(&undelivered(from), &undelivered(u64::MAX), false, |_, value| {
                 found.extend(self.named(value)?);
                 Ok(found.len() < limit)
             })?;

@@ -1,9 +1,8 @@
 //! Takes alerts to the officers. What reached nobody is tried again, with longer and longer waits, also after a restart.
 //!
 //! An alert counts as delivered by a channel when one of those reached by it took it. Who runs several servers on one
-//! message system may see a message twice: it has the same id then.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,12 +11,12 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret as _, SecretString};
 use wardbook_commands::identity::CONTACT_PURPOSE;
 use wardbook_events::alerts::Channel;
-use wardbook_events::{AlertId, Role, TenantId, identity};
+use wardbook_events::{Role, TenantId, identity};
 use wardbook_projections::ViewError;
 use wardbook_projections::alerts::Alert;
 use wardbook_projections::identity::User;
 
-use super::{IDLE, Parts, raise};
+use super::{AGE_MAX, IDLE, Parts, raise};
 use crate::notify::Message;
 
 /// Alerts on their way at the same time.
@@ -27,7 +26,9 @@ const WAIT: Duration = Duration::from_secs(2);
 const WAIT_MAX: Duration = Duration::from_secs(300);
 /// The list of officers is read anew after so long.
 const OFFICERS_FOR: Duration = Duration::from_secs(5);
-/// Users read at a time, and officers of one organisation told at most.
+/// Alerts in memory that were not delivered yet; the others wait in the view.
+const PENDING_MAX: usize = 10_000;
+/// Alerts and users read at a time, and officers of one organisation told at most.
 const PAGE: usize = 500;
 const OFFICERS_MAX: usize = 50;
 
@@ -38,45 +39,46 @@ struct Recipient {
     to: SecretString,
 }
 
-/// Alerts that are on their way, or wait for another try.
+/// Alerts that are on their way, or wait for another try, by position.
 #[derive(Default)]
-struct Tries(Mutex<HashMap<AlertId, Try>>);
+struct Pending(Mutex<BTreeMap<u64, (Alert, Try)>>);
 
+#[derive(Clone, Copy)]
 enum Try {
     Running,
-    Failed { wait: Duration, again: Instant },
+    Waiting { wait: Duration, again: Instant },
 }
 
-impl Tries {
-    /// Whether it is the alert's turn; then it is on its way.
-    fn begin(&self, alert: AlertId) -> bool {
-        let mut tries = self.0.lock();
-        let running = tries.values().filter(|one| matches!(one, Try::Running)).count();
-        let is_due = match tries.get(&alert) {
-            None => true,
-            Some(Try::Running) => false,
-            Some(Try::Failed { again, .. }) => Instant::now() >= *again,
-        };
-        let begins = is_due && running < AT_ONCE;
-        if begins {
-            tries.insert(alert, Try::Running);
-        }
-        begins
+impl Pending {
+    fn has_room(&self) -> bool {
+        self.0.lock().len() < PENDING_MAX
     }
-    fn failed(&self, alert: AlertId, waited: Duration) {
+    fn add(&self, alert: Alert) {
+        let first = Try::Waiting { wait: Duration::ZERO, again: Instant::now() };
+        self.0.lock().entry(alert.position).or_insert((alert, first));
+    }
+    /// Those whose turn it is, oldest first; they are on their way from now on.
+    fn take_due(&self) -> Vec<(Alert, Duration)> {
+        let mut pending = self.0.lock();
+        let running = pending.values().filter(|(_, one)| matches!(one, Try::Running)).count();
+        let now = Instant::now();
+        let due = pending.values_mut().filter_map(|(alert, one)| match *one {
+            Try::Waiting { wait, again } if again <= now => {
+                *one = Try::Running;
+                Some((alert.clone(), wait))
+            }
+            _ => None,
+        });
+        due.take(AT_ONCE.saturating_sub(running)).collect()
+    }
+    fn done(&self, alert: &Alert) {
+        self.0.lock().remove(&alert.position);
+    }
+    fn failed(&self, alert: &Alert, waited: Duration) {
         let wait = waited.saturating_mul(2).clamp(WAIT, WAIT_MAX);
-        self.0.lock().insert(alert, Try::Failed { wait, again: Instant::now() + wait });
-    }
-    /// How long was waited before the last try.
-    fn waited(&self, alert: AlertId) -> Duration {
-        match self.0.lock().get(&alert) {
-            Some(Try::Failed { wait, .. }) => *wait,
-            _ => Duration::ZERO,
+        if let Some((_, one)) = self.0.lock().get_mut(&alert.position) {
+            *one = Try::Waiting { wait, again: Instant::now() + wait };
         }
-    }
-    /// Forgets what needs no more tries.
-    fn keep(&self, undelivered: &BTreeSet<AlertId>) {
-        self.0.lock().retain(|alert, one| matches!(one, Try::Running) || undelivered.contains(alert));
     }
 }
 
@@ -91,9 +93,9 @@ pub fn run(parts: &Arc<Parts>, stop: &AtomicBool) {
     };
     // What is on its way when it is time to stop is dropped with the runtime, and tried again after the next start.
     runtime.block_on(async {
-        let (tries, mut officers) = (Arc::new(Tries::default()), Officers::default());
+        let (pending, mut officers, mut next) = (Arc::new(Pending::default()), Officers::default(), 0);
         while !stop.load(Ordering::Acquire) {
-            if let Err(error) = round(parts, &tries, &mut officers) {
+            if let Err(error) = round(parts, &pending, &mut officers, &mut next) {
                 tracing::warn!(%error, "alerts were not delivered: trying again");
             }
             tokio::time::sleep(IDLE).await;
@@ -101,24 +103,33 @@ pub fn run(parts: &Arc<Parts>, stop: &AtomicBool) {
     });
 }
 
-fn round(parts: &Arc<Parts>, tries: &Arc<Tries>, officers: &mut Officers) -> Result<(), ViewError> {
-    let undelivered = parts.views.alerts.undelivered(PAGE)?;
-    tries.keep(&undelivered.iter().map(|alert| alert.alert).collect());
-    for alert in undelivered.into_iter().filter(|alert| alert.severity >= parts.config.least) {
+/// Takes in what was raised since the last round, and begins what is due. `next` is the first position not looked at.
+fn round(parts: &Arc<Parts>, pending: &Arc<Pending>, officers: &mut Officers, next: &mut u64) -> Result<(), ViewError> {
+    let now = parts.clock.now();
+    while pending.has_room() {
+        let page = parts.views.alerts.undelivered(*next, PAGE)?;
+        let is_last = page.len() < PAGE;
+        for alert in page {
+            *next = alert.position.saturating_add(1);
+            let matters = alert.severity >= parts.config.least && now.duration_since(alert.raised_at) <= AGE_MAX;
+            // With nobody to tell there is nothing to try; the list of open alerts has it all the same.
+            if matters && !officers.of(parts, alert.tenant)?.is_empty() {
+                pending.add(alert);
+            }
+        }
+        if is_last {
+            break;
+        }
+    }
+    for (alert, waited) in pending.take_due() {
         let recipients = officers.of(parts, alert.tenant)?;
-        // Without anybody to tell there is nothing to try; the list of open alerts has it all the same.
-        if recipients.is_empty() {
-            continue;
-        }
-        let waited = tries.waited(alert.alert);
-        if tries.begin(alert.alert) {
-            let (parts, tries) = (Arc::clone(parts), Arc::clone(tries));
-            tokio::spawn(async move {
-                if !deliver(&parts, &alert, recipients).await {
-                    tries.failed(alert.alert, waited);
-                }
-            });
-        }
+        let (parts, pending) = (Arc::clone(parts), Arc::clone(pending));
+        tokio::spawn(async move {
+            match deliver(&parts, &alert, recipients).await {
+                true => pending.done(&alert),
+                false => pending.failed(&alert, waited),
+            }
+        });
     }
     Ok(())
 }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wardbook_events::access::AccessEvent;
 use wardbook_events::break_glass::ReviewOutcome;
 use wardbook_events::{EmergencyId, Event, PatientId, TenantId, UserId};
 use wardbook_ledger::Position;
+use wardbook_policy::WallClock;
 use wardbook_projections::audit::AuditFilter;
 use wardbook_projections::break_glass::Emergency;
 
@@ -178,8 +180,15 @@ fn other_patients(app: &App, one: &Emergency) -> Result<usize, Problem> {
     Ok(others.len())
 }
 
-/// Whether the user has shifts, and it began in none of them. Shifts of today are held against it: of older ones nothing
-/// is known but what the trail says.
-fn is_off_shift(_app: &App, _one: &Emergency) -> Result<bool, Problem> {
-    Ok(false)
+/// Whether the user has shifts, and it began in none of them. Older shifts than today's are in the trail only.
+fn is_off_shift(app: &App, one: &Emergency) -> Result<bool, Problem> {
+    let Some(user) = app.views().principal(one.user)? else { return Ok(false) };
+    let began = one.started_at.to_zoned(TimeZone::UTC);
+    let clock = WallClock {
+        weekday: began.weekday().to_monday_one_offset().unsigned_abs(),
+        minute: u16::from(began.hour().unsigned_abs()) * 60 + u16::from(began.minute().unsigned_abs()),
+        open: true,
+    };
+    // Without shifts of their own people work whenever the organisation does, and nothing stands out.
+    Ok(!user.principal.shifts.is_empty() && !user.principal.is_on_shift(one.started_at, clock))
 }

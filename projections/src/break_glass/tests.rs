@@ -188,8 +188,11 @@ fn alerts_are_open_until_somebody_takes_note() {
     assert_eq!(list(AlertFilter { kind: Some(AlertKind::DecoyTouched), ..filter }), [alert(3)]);
     let first = views.alerts.get(alert(3)).unwrap().unwrap().raised_at;
     assert_eq!(list(AlertFilter { since: Some(first), ..filter }), [alert(3)]);
-    let waiting: Vec<_> = views.alerts.undelivered(9).unwrap().into_iter().map(|one| one.alert).collect();
-    assert_eq!(waiting, [2, 3, 4].map(alert), "of all organisations, oldest first");
+    let waiting =
+        |from| -> Vec<_> { views.alerts.undelivered(from, 9).unwrap().into_iter().map(|one| one.alert).collect() };
+    assert_eq!(waiting(0), [2, 3, 4].map(alert), "of all organisations, oldest first");
+    let third = views.alerts.get(alert(3)).unwrap().unwrap().position;
+    assert_eq!((waiting(third), waiting(third + 1)), (vec![alert(3), alert(4)], vec![alert(4)]));
 }
 
 #[test]
