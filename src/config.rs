@@ -57,6 +57,10 @@ pub struct Config {
     pub break_glass: BreakGlass,
     /// Who is told of what is alarming.
     pub alerts: Alerts,
+    /// Roles for a short time.
+    pub elevations: Elevations,
+    /// What somebody is writing.
+    pub drafts: Drafts,
     /// The read models.
     pub views: Views,
 }
@@ -394,6 +398,14 @@ section! {
 }
 
 section! {
+    /// `[elevations]`
+    Elevations {
+        /// How long one lasts at most, in minutes.
+        minutes_max: u32 = 240,
+    }
+}
+
+section! {
     /// `[alerts]`
     Alerts {
         /// E-mail addresses that are told besides the officers who left theirs.
@@ -402,6 +414,16 @@ section! {
         webhook: bool = true,
         /// What hurries less is not sent, only listed.
         least: Severity = Severity::Medium,
+    }
+}
+
+section! {
+    /// `[drafts]`
+    Drafts {
+        /// How often one draft is kept at most, in seconds.
+        every_s: u32 = 10,
+        /// Drafts that one user has at most.
+        open_max: usize = 50,
     }
 }
 

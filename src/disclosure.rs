@@ -11,7 +11,7 @@ use wardbook_events::access::{AccessDenied, UnknownPatientRequested};
 use wardbook_events::{Event, EventId, GroupSet, Outcome, PatientId, Sealed, TenantId};
 use wardbook_keys::OpenError;
 use wardbook_ledger::{AppendError, Receipt};
-use wardbook_policy::{Action, Ask, Denial, PatientFacts, Permit, Target};
+use wardbook_policy::{Action, Ask, Denial, PatientFacts, Permit, RecordFacts, Target};
 use wardbook_projections::records::Record;
 use wardbook_projections::{KnownPatient, ViewError};
 
@@ -126,17 +126,24 @@ impl<'a> Case<'a> {
     /// # Errors
     /// If a view cannot answer.
     pub fn read_record(&self, record: &Record) -> Result<Option<Permit>, Refusal> {
-        if !self.family().contains(&record.patient) {
+        self.read_entry(record.patient, &record.facts())
+    }
+
+    /// As [`Self::read_record`], from the entry's facts: for what is not an entry yet.
+    ///
+    /// # Errors
+    /// If a view cannot answer.
+    pub fn read_entry(&self, patient: PatientId, facts: &RecordFacts) -> Result<Option<Permit>, Refusal> {
+        if !self.family().contains(&patient) {
             return Ok(None);
         }
-        let of = match record.patient == self.id() {
+        let of = match patient == self.id() {
             true => Some(Arc::clone(&self.patient)),
-            false => self.app.views().patient_facts(record.patient)?,
+            false => self.app.views().patient_facts(patient)?,
         };
         let Some(of) = of else { return Ok(None) };
         let (policies, principal) = (self.app.policies(), self.asker.principal());
-        let wanted = GroupSet::all();
-        Ok(policies.read(principal, &of.facts, Some(&record.facts()), &self.ask, wanted, Action::ReadRecords).ok())
+        Ok(policies.read(principal, &of.facts, Some(facts), &self.ask, GroupSet::all(), Action::ReadRecords).ok())
     }
 
     /// Whether the caller may do something about the patient. Who may see nothing of the patient is told nothing.

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod disclosure;
 pub mod emergencies;
+pub mod evidence;
 pub mod fhir;
 pub mod follower;
 pub mod history;

@@ -77,19 +77,19 @@ pub enum Command {
 }
 
 impl Command {
-    /// The user who gains something by it, and so must be an active one of the organisation.
-    #[must_use]
-    pub const fn gains(&self) -> Option<UserId> {
+    /// Whom it names, and whether that user must be an active one: who gains by it is; who shall see nothing must only
+    /// exist, or a slip of the pen would protect nobody.
+    const fn names(&self) -> Option<(UserId, bool)> {
         match self {
-            Self::GrantProxy { user, .. } => Some(*user),
-            Self::Disclose(_, to) => *to,
+            Self::GrantProxy { user, .. } | Self::Disclose(_, Some(user)) => Some((*user, true)),
+            Self::Restrict(Whom::User(user)) => Some((*user, false)),
             _ => None,
         }
     }
 }
 
-/// Decides what becomes of it. That the patient exists, and the user who gains by it is active, is checked before (they
-/// have streams of their own).
+/// Decides what becomes of it. That the patient and the user exist is checked before (they have streams of
+/// their own).
 ///
 /// # Errors
 /// The rule that the command breaks.

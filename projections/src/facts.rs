@@ -19,7 +19,7 @@ use wardbook_policy::{Emergency, Member, PatientFacts, Principal, RecordFacts};
 
 use crate::consent;
 use crate::error::ViewError;
-use crate::records::{Record, State};
+use crate::records::{Draft, Record, State};
 use crate::views::Views;
 
 /// What is known about a user.
@@ -64,6 +64,15 @@ impl Record {
             author: self.author,
             signed: matches!(self.state, State::Signed { .. }),
         }
+    }
+}
+
+impl Draft {
+    /// For policy: those of the entry that it may become.
+    #[must_use]
+    pub fn facts(&self) -> RecordFacts {
+        let sensitivity = self.sensitivity.clone();
+        RecordFacts { record: self.draft, kind: self.kind, sensitivity, author: Some(self.author), signed: false }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The HTTP API. Handlers are thin: parse, ask [`crate::disclosure`] or the write side, answer with the receipt.
 
+pub mod access_reviews;
 pub mod alerts;
 pub mod answer;
 pub mod audit;
@@ -7,7 +8,10 @@ pub mod auth;
 pub mod break_glass;
 pub mod caller;
 pub mod care_teams;
+pub mod consent;
+pub mod drafts;
 pub mod edge;
+pub mod elevations;
 pub mod health;
 pub mod ledger;
 pub mod openapi;
@@ -63,6 +67,29 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(records::sign_record)
             .service(records::add_addendum)
             .service(records::retract_record)
+            .service(drafts::save_draft)
+            .service(drafts::list_drafts)
+            .service(drafts::read_draft)
+            .service(drafts::discard_draft)
+            .service(consent::list_consents)
+            .service(consent::restrict_access)
+            .service(consent::lift_restriction)
+            .service(consent::permit_disclosure)
+            .service(consent::withdraw_disclosure)
+            .service(consent::grant_proxy)
+            .service(consent::end_proxy)
+            .service(elevations::request_elevation)
+            .service(elevations::list_elevations)
+            .service(elevations::approve_elevation)
+            .service(elevations::refuse_elevation)
+            .service(elevations::end_elevation)
+            .service(elevations::review_elevation)
+            .service(access_reviews::open_review)
+            .service(access_reviews::list_reviews)
+            .service(access_reviews::read_review)
+            .service(access_reviews::decide_holding)
+            .service(access_reviews::close_review)
+            .service(access_reviews::read_evidence)
             .service(care_teams::list_care_team)
             .service(care_teams::assign_member)
             .service(care_teams::end_member)

@@ -9,7 +9,8 @@ use utoipa::{Modify, OpenApi};
 
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
-    alerts, audit, auth, break_glass, care_teams, health, ledger, patients, projections, records, replay, users,
+    access_reviews, alerts, audit, auth, break_glass, care_teams, consent, drafts, elevations, health, ledger,
+    patients, projections, records, replay, users,
 };
 
 #[derive(OpenApi)]
@@ -23,6 +24,10 @@ use crate::api::{
         auth::login, auth::logout, auth::read_session, auth::read_jwks,
         patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::flag_patient, patients::merge_patient, patients::unmerge_patient,
         records::add_record, records::list_records, records::read_record, records::amend_record, records::sign_record, records::add_addendum, records::retract_record,
+        drafts::save_draft, drafts::list_drafts, drafts::read_draft, drafts::discard_draft,
+        consent::list_consents, consent::restrict_access, consent::lift_restriction, consent::permit_disclosure, consent::withdraw_disclosure, consent::grant_proxy, consent::end_proxy,
+        elevations::request_elevation, elevations::list_elevations, elevations::approve_elevation, elevations::refuse_elevation, elevations::end_elevation, elevations::review_elevation,
+        access_reviews::open_review, access_reviews::list_reviews, access_reviews::read_review, access_reviews::decide_holding, access_reviews::close_review, access_reviews::read_evidence,
         care_teams::list_care_team, care_teams::assign_member, care_teams::end_member,
         break_glass::start_emergency, break_glass::list_emergencies, break_glass::read_emergency, break_glass::extend_emergency, break_glass::end_emergency, break_glass::review_emergency, break_glass::report_emergencies,
         alerts::list_alerts, alerts::acknowledge_alert,

@@ -34,6 +34,10 @@ pub struct AddBody {
     sensitivity: Vec<Sensitivity>,
     #[schema(value_type = schema::RecordBody)]
     body: RecordBody,
+    /// A draft of the caller's that the entry was made of: the entry gets its id, and the draft is gone.
+    #[serde(default)]
+    #[schema(value_type = Option<uuid::Uuid>)]
+    draft: Option<RecordId>,
 }
 
 /// What an entry is to hold instead.
@@ -123,16 +127,20 @@ pub async fn add_record(
     patient: web::Path<PatientId>,
     body: web::Json<AddBody>,
 ) -> Result<HttpResponse, Problem> {
-    let AddBody { kind, sensitivity, body } = body.into_inner();
+    let AddBody { kind, sensitivity, body, draft } = body.into_inner();
     let origin = caller.origin()?;
     let principal = caller.asker.principal();
-    let record = origin.ids(principal.tenant).record();
+    let record = draft.unwrap_or_else(|| origin.ids(principal.tenant).record());
     let case = Case::exactly(&caller.app, &caller.asker, *patient)?;
     let facts =
         RecordFacts { record, kind, sensitivity: sensitivity.clone(), author: Some(principal.user), signed: false };
     let permit = case.act_on(Action::AddRecord, Target::Record(case.facts(), &facts)).await?;
     let command = AddRecord { patient: *patient, kind, sensitivity, body };
-    let done = caller.app.commands().add_record(&permit, &origin, command).await?;
+    let commands = caller.app.commands();
+    let done = match draft {
+        Some(draft) => commands.add_record_of_draft(&permit, &origin, draft, command).await?,
+        None => commands.add_record(&permit, &origin, command).await?,
+    };
     let mut answer = changed(StatusCode::CREATED, done.value, &done)?;
     if let Ok(place) = format!("/v1/patients/{patient}/records/{}", done.value).parse() {
         answer.headers_mut().insert(actix_web::http::header::LOCATION, place);

@@ -256,6 +256,14 @@ pub enum WatchReason {
     OnRequest,
 }
 
+/// Whether a role is still needed.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum Verdict {
+    Keep,
+    Revoke,
+}
+
 /// What a member of a care team does.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]

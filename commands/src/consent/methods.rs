@@ -34,9 +34,9 @@ impl Commands {
                 Ok(_) | Err(Rejection::Retired) => {}
                 Err(other) => return Err(other.into()),
             }
-            if let Some(user) = command.gains() {
+            if let Some((user, active)) = command.names() {
                 let known = desk.load::<identity::State>(&wardbook_events::identity::stream(user))?;
-                if !known.within(context.tenant).is_ok_and(|user| user.enabled) {
+                if !known.within(context.tenant).is_ok_and(|user| user.enabled || !active) {
                     return Err(Rejection::UnknownUser.into());
                 }
             }
