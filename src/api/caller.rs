@@ -164,7 +164,8 @@ fn authenticate(anyone: Anyone, headers: &HeaderMap) -> Result<Caller, Problem> 
             Some(code.parse::<Purpose>().map_err(|e| Problem::new(Kind::Malformed, format!("Purpose-Of-Use: {e}")))?)
         }
     };
-    let (role, purpose) = role_and_purpose(&user.principal.roles, purpose).ok_or_else(Problem::unauthenticated)?;
+    let (role, purpose) =
+        role_and_purpose(&user.principal.roles_at(now), purpose).ok_or_else(Problem::unauthenticated)?;
     let idempotency = match text(headers, IDEMPOTENCY_KEY) {
         None => None,
         Some(key) => Some(IdempotencyKey::new(key).map_err(|e| Problem::new(Kind::Malformed, e.to_string()))?),
