@@ -2,6 +2,8 @@
 
 mod audit;
 mod auth;
+mod consent;
+mod drafts;
 mod edge;
 mod hidden;
 mod ledger;
