@@ -288,9 +288,7 @@ impl Noted {
     fn load(dir: &Path) -> Self {
         let path = dir.join("alarms.position");
         let position = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        #[allow(clippy::disallowed_methods, reason = "how often a file is written is not a matter of the set clock")]
-        let now = Instant::now();
-        Self { path, position, written: (position, now) }
+        Self { path, position, written: (position, Instant::now()) }
     }
     fn note(&mut self, position: u64, at_once: bool) {
         self.position = position;
