@@ -18,8 +18,10 @@ use wardbook_events::alerts::Severity;
 use wardbook_events::values::Email;
 
 mod data_dir;
+mod error;
 
 pub use data_dir::DataDir;
+pub use error::ConfigError;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -460,35 +462,6 @@ impl Rates {
             ..Self::default()
         }
     }
-}
-
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration file {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not valid.
-    #[error("the configuration file {path} is not valid: {message}")]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Where and why; a configuration holds no secrets, so the parser may quote it.
-        message: String,
-    },
-    /// A value makes no sense.
-    #[error("{setting} in the configuration {rule}")]
-    Value {
-        /// Which setting.
-        setting: &'static str,
-        /// Which rule it breaks.
-        rule: &'static str,
-    },
 }
 
 impl Config {
