@@ -18,6 +18,7 @@ use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
 use crate::follower::{Follower, FollowerError};
+use crate::hours::WorkingHours;
 use crate::limits::Limits;
 use crate::notify::Notifier;
 use crate::passwords::{PasswordError, Passwords};
@@ -50,6 +51,9 @@ pub enum OpenError {
     /// The keys of access tokens.
     #[error(transparent)]
     Tokens(#[from] TokenKeyError),
+    /// The working hours.
+    #[error(transparent)]
+    Hours(#[from] crate::hours::HoursError),
     /// The password parameters.
     #[error(transparent)]
     Passwords(#[from] PasswordError),
@@ -105,6 +109,7 @@ struct Inner {
     failed: FailedLogins,
     unknown_names: UnknownNames,
     limits: Limits,
+    hours: WorkingHours,
 }
 
 impl App {
@@ -121,6 +126,7 @@ impl App {
         options: OpenOptions,
         progress: &dyn Progress,
     ) -> Result<Self, OpenError> {
+        let hours = WorkingHours::new(&config.organisation.time_zone, &config.organisation.working_hours)?;
         for path in [data.root().to_owned(), data.ledger(), data.published(), data.keys(), data.views()] {
             private_dir(&path)?;
         }
@@ -185,6 +191,7 @@ impl App {
             failed,
             unknown_names,
             limits,
+            hours,
         })))
     }
 
@@ -242,6 +249,11 @@ impl App {
     #[must_use]
     pub fn keys(&self) -> &Keys {
         &self.0.keys
+    }
+    /// When the organisation works.
+    #[must_use]
+    pub fn hours(&self) -> &WorkingHours {
+        &self.0.hours
     }
     /// The policies.
     #[must_use]

@@ -86,6 +86,10 @@ section! {
     Organisation {
         /// The organisation to which users made at the console belong.
         id: TenantId = TenantId::new(uuid::uuid!("0190a000-0000-7000-8000-000000000001")),
+        /// Its time zone, a name of the IANA database.
+        time_zone: String = "UTC".to_owned(),
+        /// When it works; empty means always.
+        working_hours: String = "08:00-18:00 Mon-Fri".to_owned(),
     }
 }
 

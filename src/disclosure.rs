@@ -218,7 +218,9 @@ fn stranger(patient: PatientId, tenant: TenantId) -> KnownPatient {
 }
 
 fn ask(app: &App, asker: &Asker, event: EventId) -> Ask {
-    Ask { reason: asker.reason, address: asker.address, ..Ask::new(app.now(), asker.purpose, event) }
+    let now = app.now();
+    let clock = app.hours().at(now);
+    Ask { reason: asker.reason, address: asker.address, clock, ..Ask::new(now, asker.purpose, event) }
 }
 
 /// Whether the caller may do something that is about no patient; the event of a refusal is durable.

@@ -70,12 +70,14 @@ pub enum Action {
     ReadAlerts,
     /// See why something was refused, or what policy would say. On [`crate::Target::Tenant`].
     ExplainDecisions,
+    /// See which policies are in force. On [`crate::Target::Tenant`].
+    ReadPolicies,
 }
 
 impl Action {
     /// Every action; [`Action::CorrectPatient`] with all groups that can be corrected.
     #[must_use]
-    pub fn all() -> [Self; 32] {
+    pub fn all() -> [Self; 33] {
         let correctable = GroupSet::EMPTY
             .with(Group::Demographics)
             .with(Group::Contact)
@@ -114,7 +116,14 @@ impl Action {
             Self::ReviewAccess,
             Self::ReadAlerts,
             Self::ExplainDecisions,
+            Self::ReadPolicies,
         ]
+    }
+
+    /// The action of this name; [`Action::CorrectPatient`] with all groups that can be corrected.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|action| action.name() == name)
     }
 
     /// The name in events and answers; never change one.
@@ -153,6 +162,7 @@ impl Action {
             Self::ReviewAccess => "review-access",
             Self::ReadAlerts => "read-alerts",
             Self::ExplainDecisions => "explain-decisions",
+            Self::ReadPolicies => "read-policies",
         }
     }
 
@@ -218,6 +228,7 @@ impl CedarAction {
             Action::ReviewAccess => one("reviewAccess"),
             Action::ReadAlerts => one("readAlerts"),
             Action::ExplainDecisions => one("explainDecisions"),
+            Action::ReadPolicies => one("readPolicies"),
         }
     }
 

@@ -8,8 +8,11 @@
 mod action;
 mod cache;
 mod entities;
+mod explain;
 mod facts;
 mod load;
+pub mod matrix;
+
 mod obligation;
 mod permit;
 mod policies;
@@ -17,6 +20,7 @@ mod probe;
 mod question;
 
 pub use action::Action;
+pub use explain::{Considered, Explanation, Rule};
 pub use facts::{Ask, Emergency, Member, PatientFacts, Principal, RecordFacts, Target, WallClock};
 pub use load::PolicyError;
 pub use obligation::{Obligation, UnknownObligation};

@@ -4,10 +4,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::str::FromStr;
 
-use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator,
+};
 
 use crate::action::CedarAction;
 use crate::entities::Names;
+use crate::explain::Rule;
 use crate::obligation::Obligation;
 
 /// Why the policies cannot be used. Nothing is served without policies.
@@ -130,6 +133,7 @@ pub(crate) struct Loaded {
     pub names: Names,
     pub slices: HashMap<CedarAction, Slice>,
     pub obligations: HashMap<PolicyId, Vec<Obligation>>,
+    pub rules: HashMap<PolicyId, Rule>,
     pub version: String,
 }
 
@@ -137,6 +141,8 @@ pub(crate) struct Loaded {
 pub(crate) struct Slice {
     pub action: EntityUid,
     pub policies: PolicySet,
+    /// Those of them that say yes.
+    pub permits: PolicySet,
 }
 
 impl Loaded {
@@ -145,11 +151,13 @@ impl Loaded {
             .map_err(|error| PolicyError::Schema { message: format!("{:?}", miette(&error)) })?;
         let mut all = PolicySet::new();
         let mut obligations = HashMap::new();
+        let mut rules = HashMap::new();
         for (file, text) in &sources.files {
             for policy in parse(file, text)? {
                 let duties = obligations_of(&policy)?;
                 let id = policy.id().clone();
                 obligations.insert(id.clone(), duties);
+                rules.insert(id.clone(), Rule::of(&policy));
                 all.add(policy).map_err(|_| PolicyError::DuplicateId { id: id.to_string(), file: file.clone() })?;
             }
         }
@@ -164,7 +172,7 @@ impl Loaded {
         }
         let names = Names::new()?;
         let slices = slices(&schema, &names, &all)?;
-        Ok(Self { schema, names, slices, obligations, version: sources.version() })
+        Ok(Self { schema, names, slices, obligations, rules, version: sources.version() })
     }
 }
 
@@ -235,8 +243,12 @@ fn slices(schema: &Schema, names: &Names, all: &PolicySet) -> Result<HashMap<Ced
             ActionConstraint::Eq(uid) => uid == action,
             ActionConstraint::In(uids) => uids.iter().any(matches),
         });
-        let policies = PolicySet::from_policies(relevant.cloned()).map_err(|error| foreign(error.to_string()))?;
-        slices.insert(asked, Slice { action, policies });
+        let relevant: Vec<_> = relevant.cloned().collect();
+        let permits = relevant.iter().filter(|policy| policy.effect() == Effect::Permit).cloned();
+        let set =
+            |policies: Vec<Policy>| PolicySet::from_policies(policies).map_err(|error| foreign(error.to_string()));
+        let (permits, policies) = (set(permits.collect())?, set(relevant)?);
+        slices.insert(asked, Slice { action, policies, permits });
     }
     Ok(slices)
 }

@@ -12,7 +12,7 @@ use crate::action::{Action, CedarAction};
 use crate::cache::Cache;
 use crate::entities::Facts;
 use crate::facts::{Ask, PatientFacts, Principal, RecordFacts, Target};
-use crate::load::{Loaded, PolicyError, Sources};
+use crate::load::{Loaded, PolicyError, Slice, Sources};
 use crate::obligation::Obligation;
 use crate::permit::{Denial, Permit, Verdict};
 use crate::probe;
@@ -25,7 +25,7 @@ const REMEMBERED: usize = 16_384;
 const FAULT: &str = "policy-fault";
 
 /// Says no to an API key or a program that was not given this action.
-const OUTSIDE_SCOPE: &str = "deny-outside-scope";
+pub(crate) const OUTSIDE_SCOPE: &str = "deny-outside-scope";
 
 const SCHEMA: &str = include_str!("../../config/policies/schema.cedarschema");
 const FILES: &[(&str, &str)] = &[
@@ -43,10 +43,10 @@ pub struct Policies {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    loaded: Loaded,
+pub(crate) struct Inner {
+    pub loaded: Loaded,
     version: Arc<str>,
-    authorizer: Authorizer,
+    pub authorizer: Authorizer,
     cache: Cache,
 }
 
@@ -95,11 +95,16 @@ impl Policies {
         &self.inner.version
     }
 
-    /// Whether a policy comes with this obligation. Unknown names oblige to nothing.
+    /// What comes with a policy when it has its say. Unknown names oblige to nothing.
+    #[must_use]
+    pub fn obligations(&self, policy: &str) -> &[Obligation] {
+        self.inner.loaded.obligations.get(&PolicyId::new(policy)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a policy comes with this obligation.
     #[must_use]
     pub fn obliges(&self, policy: &str, obligation: Obligation) -> bool {
-        let obligations = self.inner.loaded.obligations.get(&PolicyId::new(policy));
-        obligations.is_some_and(|obligations| obligations.contains(&obligation))
+        self.obligations(policy).contains(&obligation)
     }
 
     /// Whether somebody may see a patient's chart, or one clinical entry in it, and which groups of fields.
@@ -121,13 +126,21 @@ impl Policies {
         action: Action,
     ) -> Result<Permit, Denial> {
         let target = record.map_or(Target::Patient(patient), |record| Target::Record(patient, record));
-        let possible = match record {
-            Some(record) => GroupSet::EMPTY.with(body_field(&record.sensitivity).group()),
-            None => Group::ALL.into_iter().filter(|group| *group != Group::Sensitive).collect(),
-        };
-        let wanted = wanted.intersection(possible);
+        let wanted = wanted.intersection(Self::readable(record));
         let wish = (action.is_reading() && !wanted.is_empty()).then_some(Wish::Read(wanted));
         self.answer(principal, action, wish, target, ask)
+    }
+
+    /// What can be read at all: of an entry, the one group in which it is sealed.
+    pub(crate) fn readable(record: Option<&RecordFacts>) -> GroupSet {
+        match record {
+            Some(record) => GroupSet::EMPTY.with(body_field(&record.sensitivity).group()),
+            None => Group::ALL.into_iter().filter(|group| *group != Group::Sensitive).collect(),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
     /// Whether somebody may do something other than reading PHI.
@@ -206,19 +219,35 @@ impl Inner {
         }
     }
 
+    /// What the policies say to several actions about the same; for the matrix, which asks about all of them. Where nobody
+    /// says yes, which is nearly everywhere, nobody is asked for a no, and the denial names no policy.
+    pub(crate) fn answers(&self, question: &Question, actions: impl IntoIterator<Item = CedarAction>) -> Vec<Verdict> {
+        let Ok(facts) = self.loaded.names.facts(question, &self.loaded.schema) else { return Vec::new() };
+        let answer = |action| {
+            let mut tally = Tally::default();
+            let some_yes = self.loaded.slices.get(&action).is_some_and(|slice| {
+                let response = Self::request(slice, &facts)
+                    .map(|request| self.authorizer.is_authorized(&request, &slice.permits, &facts.entities).decision());
+                response == Some(Decision::Allow)
+            });
+            let allowed = some_yes && self.ask(action, &facts, &mut tally);
+            tally.verdict(allowed, GroupSet::EMPTY)
+        };
+        actions.into_iter().map(answer).collect()
+    }
+
+    /// The schema is left out: our types cannot say what it does not know, see `probe`.
+    fn request(slice: &Slice, facts: &Facts) -> Option<Request> {
+        let (who, what, context) = (facts.principal.clone(), facts.resource.clone(), facts.context.clone());
+        Request::new(who, slice.action.clone(), what, context, None).ok()
+    }
+
     fn ask(&self, action: CedarAction, facts: &Facts, tally: &mut Tally) -> bool {
         let Some(slice) = self.loaded.slices.get(&action) else {
             tally.no.insert(FAULT.to_owned());
             return false;
         };
-        let request = Request::new(
-            facts.principal.clone(),
-            slice.action.clone(),
-            facts.resource.clone(),
-            facts.context.clone(),
-            Some(&self.loaded.schema),
-        );
-        let Ok(request) = request else {
+        let Some(request) = Self::request(slice, facts) else {
             tally.no.insert(FAULT.to_owned());
             return false;
         };

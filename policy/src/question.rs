@@ -112,6 +112,15 @@ pub(crate) struct Entry {
 impl Question {
     /// `None` if the action does not fit the target: nothing of the kind can be allowed.
     pub(crate) fn new(principal: &Principal, wish: Wish, target: Target<'_>, ask: &Ask) -> Option<Self> {
+        let fits = match wish {
+            Wish::Read(_) => matches!(target, Target::Patient(_) | Target::Record(..)),
+            Wish::Act(action) => fits(action, target),
+        };
+        fits.then(|| Self::about(principal, wish, target, ask))
+    }
+
+    /// Whether the wish fits the target or not. Cedar is told the same facts whatever the wish.
+    pub(crate) fn about(principal: &Principal, wish: Wish, target: Target<'_>, ask: &Ask) -> Self {
         let roles = principal.roles_at(ask.now);
         let person = |facts: &PatientFacts| Person {
             patient: facts.patient,
@@ -121,60 +130,15 @@ impl Question {
             sud_permitted: facts.sud_permitted,
             relation: Relation::new(principal, &roles, facts, ask),
         };
-        let about = match (wish, target) {
-            (Wish::Read(_), Target::Patient(facts)) => About::Part(person(facts), None),
-            (Wish::Read(_), Target::Record(facts, record)) => About::Part(person(facts), Some(Entry::of(record))),
-            (Wish::Read(_), _) => return None,
-            (Wish::Act(action), target) => match (action, target) {
-                (
-                    Action::CorrectPatient(_)
-                    | Action::MergePatients
-                    | Action::FlagPatient
-                    | Action::ReadOwnAccessList
-                    | Action::StartEmergency
-                    | Action::ManageConsent,
-                    Target::Patient(facts),
-                ) => About::Part(person(facts), None),
-                (
-                    Action::AddRecord
-                    | Action::AmendRecord
-                    | Action::SignRecord
-                    | Action::AddAddendum
-                    | Action::RetractRecord,
-                    Target::Record(facts, record),
-                ) => About::Part(person(facts), Some(Entry::of(record))),
-                (Action::AssignMember | Action::EndMember, Target::Member(facts, user)) => {
-                    About::Membership(person(facts), user)
-                }
-                (Action::ReadAudit | Action::Replay, Target::Audit(facts)) => About::Audit(facts.map(person)),
-                (
-                    Action::ManageUsers
-                    | Action::ManageSessions
-                    | Action::ManageServices
-                    | Action::GrantRoles
-                    | Action::ChangeOwnCredentials
-                    | Action::DecideElevation,
-                    Target::User(user),
-                ) => About::System(Some(user)),
-                (
-                    Action::SearchPatients
-                    | Action::RegisterPatient
-                    | Action::Import
-                    | Action::ManageUsers
-                    | Action::ManageProjections
-                    | Action::ManageServices
-                    | Action::GrantRoles
-                    | Action::ReviewEmergencies
-                    | Action::RequestElevation
-                    | Action::ReviewAccess
-                    | Action::ReadAlerts
-                    | Action::ExplainDecisions,
-                    Target::Tenant,
-                ) => About::System(None),
-                _ => return None,
-            },
+        let about = match target {
+            Target::Patient(facts) => About::Part(person(facts), None),
+            Target::Record(facts, record) => About::Part(person(facts), Some(Entry::of(record))),
+            Target::Member(facts, user) => About::Membership(person(facts), user),
+            Target::Audit(facts) => About::Audit(facts.map(person)),
+            Target::User(user) => About::System(Some(user)),
+            Target::Tenant => About::System(None),
         };
-        Some(Self {
+        Self {
             wish,
             purpose: ask.purpose,
             address: ask.address,
@@ -188,7 +152,53 @@ impl Question {
             departments: principal.departments.clone(),
             about,
             roles,
-        })
+        }
+    }
+}
+
+/// Whether an action other than reading can be asked about such a target.
+pub(crate) const fn fits(action: Action, target: Target<'_>) -> bool {
+    match target {
+        Target::Patient(_) => matches!(
+            action,
+            Action::CorrectPatient(_)
+                | Action::MergePatients
+                | Action::FlagPatient
+                | Action::ReadOwnAccessList
+                | Action::StartEmergency
+                | Action::ManageConsent
+        ),
+        Target::Record(..) => matches!(
+            action,
+            Action::AddRecord | Action::AmendRecord | Action::SignRecord | Action::AddAddendum | Action::RetractRecord
+        ),
+        Target::Member(..) => matches!(action, Action::AssignMember | Action::EndMember),
+        Target::Audit(_) => matches!(action, Action::ReadAudit | Action::Replay),
+        Target::User(_) => matches!(
+            action,
+            Action::ManageUsers
+                | Action::ManageSessions
+                | Action::ManageServices
+                | Action::GrantRoles
+                | Action::ChangeOwnCredentials
+                | Action::DecideElevation
+        ),
+        Target::Tenant => matches!(
+            action,
+            Action::SearchPatients
+                | Action::RegisterPatient
+                | Action::Import
+                | Action::ManageUsers
+                | Action::ManageProjections
+                | Action::ManageServices
+                | Action::GrantRoles
+                | Action::ReviewEmergencies
+                | Action::RequestElevation
+                | Action::ReviewAccess
+                | Action::ReadAlerts
+                | Action::ExplainDecisions
+                | Action::ReadPolicies
+        ),
     }
 }
 

@@ -30,10 +30,10 @@ house_fill() {
 # house_password NAME
 house_password() { awk -v name="$1" '$1 == name { print $3 }' "$HOUSE_DATA/demo-users"; }
 
-# house_settings: no second factor, so that what is typed needs nothing but curl, and no limits of rate: a script asks faster
+# house_settings: open at any hour, no second factor, so that what is typed needs nothing but curl, and no limits of rate: a script asks faster
 # than a person.
 house_settings() {
-  printf '[login]\nsecond_factor = "nobody"\n[rates]\n'
+  printf '[organisation]\nworking_hours = ""\n[login]\nsecond_factor = "nobody"\n[rates]\n'
   printf '%s = 0\n' user_per_minute session_per_minute auth_per_minute read_per_minute write_per_minute public_per_minute patients_per_hour
 }
 

@@ -17,6 +17,7 @@ pub mod ledger;
 pub mod openapi;
 pub mod page;
 pub mod patients;
+pub mod policy;
 pub mod problem;
 pub mod projections;
 pub mod records;
@@ -119,6 +120,9 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(ledger::list_keys)
             .service(projections::list_projections)
             .service(projections::rebuild_projection)
+            .service(policy::list_policies)
+            .service(policy::explain_denial)
+            .service(policy::explain_decision)
             .service(replay::replay_trail)
             .service(health::health_live)
             .service(health::health_ready)

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
     access_reviews, alerts, audit, auth, break_glass, care_teams, consent, drafts, elevations, health, ledger,
-    patients, projections, records, replay, users,
+    patients, policy, projections, records, replay, users,
 };
 
 #[derive(OpenApi)]
@@ -35,6 +35,7 @@ use crate::api::{
         users::create_user, users::list_users, users::read_user, users::grant_role, users::revoke_role, users::disable_user, users::enable_user, users::set_password,
         ledger::read_checkpoint, ledger::read_tile, ledger::prove_event, ledger::list_keys,
         projections::list_projections, projections::rebuild_projection,
+        policy::list_policies, policy::explain_denial, policy::explain_decision,
         replay::replay_trail,
         health::health_live, health::health_ready,
         read_openapi, read_problem,

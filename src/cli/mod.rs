@@ -12,6 +12,7 @@ mod checkpoint;
 mod import;
 mod output;
 mod place;
+mod policy;
 mod proof;
 mod rebuild;
 mod remote;
@@ -76,6 +77,8 @@ enum Command {
     Proof(proof::Proof),
     /// Manage users
     User(user::User),
+    /// Check, compare and explain policies
+    Policy(policy::Policy),
 }
 
 /// Why a command was not carried out: a sentence for the person who typed it.
@@ -105,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::Checkpoint(command) => command.run(&cli.common, &output),
         Command::Proof(command) => command.run(&cli.common, &output),
         Command::User(command) => command.run(&cli.common, &output),
+        Command::Policy(command) => command.run(&cli.common, &output),
     };
     output.finish();
     match ended {

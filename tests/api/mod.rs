@@ -9,6 +9,7 @@ mod hidden;
 mod ledger;
 mod limits;
 mod patients;
+mod policy;
 mod projections;
 mod records;
 mod roles;

@@ -41,6 +41,7 @@ pub struct TestApp {
 /// Settings that make tests quick; nothing that is tested depends on them.
 pub fn quick_config() -> Config {
     let mut config = Config::default();
+    config.organisation.working_hours = String::new();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.server.workers = 2;
     config.server.timing = true;

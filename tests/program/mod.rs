@@ -82,7 +82,7 @@ impl Ended {
 impl Place {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let settings = "[server]\nworkers = 2\n[tokens]\nlifetime_s = 3600\n[ledger]\ncheckpoint_interval_ms = 50\n\
+        let settings = "[organisation]\nworking_hours = \"\"\n[server]\nworkers = 2\n[tokens]\nlifetime_s = 3600\n[ledger]\ncheckpoint_interval_ms = 50\n\
                         [passwords]
 memory_kib = 64
 passes = 1
