@@ -24,7 +24,7 @@ use crate::notify::Notifier;
 use crate::passwords::{PasswordError, Passwords};
 use crate::proofs::external::Providers;
 use crate::proofs::send::SentCodes;
-use crate::sessions::{FailedLogins, JustEnded, UnknownNames};
+use crate::sessions::{FailedLogins, InUse, JustEnded, UnknownNames};
 use crate::tokens::{TokenKeyError, Tokens};
 
 /// Why the application could not be opened.
@@ -108,6 +108,7 @@ struct Inner {
     ended: JustEnded,
     failed: FailedLogins,
     unknown_names: UnknownNames,
+    in_use: InUse,
     limits: Limits,
     hours: WorkingHours,
 }
@@ -169,6 +170,7 @@ impl App {
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
         let limits = Limits::new(&config.rates, &clock);
+        let in_use = InUse::new(config.sessions.remembered_max);
         Ok(Self(Arc::new(Inner {
             config,
             data,
@@ -190,6 +192,7 @@ impl App {
             ended: JustEnded::default(),
             failed,
             unknown_names,
+            in_use,
             limits,
             hours,
         })))
@@ -314,6 +317,11 @@ impl App {
     #[must_use]
     pub fn failed(&self) -> &FailedLogins {
         &self.0.failed
+    }
+    /// When each session was last used.
+    #[must_use]
+    pub fn in_use(&self) -> &InUse {
+        &self.0.in_use
     }
     /// Names that nobody has and that were tried.
     #[must_use]

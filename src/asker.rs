@@ -9,13 +9,12 @@ use wardbook_commands::{IdempotencyKey, Origin};
 use wardbook_events::access::AccessReason;
 use wardbook_events::{Actor, Client, CorrelationId, Meta, Outcome, Purpose, Role, SessionId};
 use wardbook_policy::Principal;
-use wardbook_projections::KnownUser;
 
 /// A known user in the middle of a request.
 #[derive(Debug, Clone)]
 pub struct Asker {
     /// The facts that policy decides on.
-    pub user: Arc<KnownUser>,
+    pub principal: Arc<Principal>,
     /// The role acted in: one of the user's.
     pub role: Role,
     /// Why.
@@ -36,7 +35,7 @@ impl Asker {
     /// The facts that policy decides on.
     #[must_use]
     pub fn principal(&self) -> &Principal {
-        &self.user.principal
+        &self.principal
     }
     /// The actor of events that this request causes.
     #[must_use]

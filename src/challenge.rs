@@ -8,6 +8,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Builder;
 use wardbook_events::identity::Proof;
 use wardbook_events::{ChallengeId, Ciphertext, SessionId, TenantId, UserId};
 use wardbook_keys::SecretError;
@@ -91,10 +92,11 @@ impl Challenge {
     ///
     /// # Errors
     /// If the operating system has no random bytes to give.
-    pub fn log_in(app: &App, user: &User, _visitor: &Visitor) -> Result<Self, NoChance> {
-        let session = SessionId::new(app.new_id()?);
+    pub fn log_in(app: &App, user: &User, visitor: &Visitor) -> Result<Self, NoChance> {
+        // Random from its first digit: people see the first eight only, and these say nothing of when it began.
+        let session = SessionId::new(Builder::from_random_bytes(app.chance().bytes()?).into_uuid());
         let mut challenge = Self::within(app, user.tenant, user.user, session, Wish::LogIn)?;
-        challenge.device = None;
+        challenge.device = visitor.known_device(user);
         Ok(challenge)
     }
 

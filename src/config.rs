@@ -196,10 +196,8 @@ section! {
         max: u8 = 3,
         /// What happens to a login beyond that.
         when_full: WhenFull = WhenFull::DropOldest,
-        /// How long a session lasts at most.
+        /// How long a session, and its refresh tokens, last at most.
         lifetime_s: u32 = 28_800,
-        /// How long a refresh token is good at most; never longer than its session.
-        refresh_s: u32 = 604_800,
         /// Without a request for so long, a session is locked.
         idle_s: u32 = 900,
         /// The same in documentation mode, for those who treat.

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use wardbook_events::{Client, CorrelationId, Purpose, Role, TenantId, UserId};
 use wardbook_policy::Principal;
-use wardbook_projections::KnownUser;
 
 use crate::asker::{Asker, usual_purpose};
 
@@ -29,7 +28,7 @@ pub fn operator(tenant: TenantId, role: Role, correlation: Uuid) -> Asker {
         ..Principal::new(OPERATOR, tenant, BTreeSet::from([role]))
     };
     Asker {
-        user: Arc::new(KnownUser { principal, disabled_at: None, version: 0 }),
+        principal: Arc::new(principal),
         role,
         purpose,
         reason: None,

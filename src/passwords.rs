@@ -109,6 +109,15 @@ impl Passwords {
         self.run(move || hash(&inner.params, password.expose_secret().as_bytes(), &salt)).await?
     }
 
+    /// Whether a hash was made with other parameters than today's.
+    #[must_use]
+    pub fn is_outdated(&self, phc: &SecretString) -> bool {
+        let parsed = PasswordHash::new(phc.expose_secret()).ok();
+        let params = parsed.and_then(|parsed| Params::try_from(&parsed).ok());
+        let of = |params: &Params| (params.m_cost(), params.t_cost(), params.p_cost());
+        params.is_some_and(|params| of(&params) != of(&self.0.params))
+    }
+
     /// Refuses a password that is behind one of these hashes: those of the user's last passwords, newest first.
     ///
     /// # Errors

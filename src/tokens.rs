@@ -1,7 +1,10 @@
 //! Access tokens: RS256 JWTs of a few minutes, signed by the newest of a set of keys, checked against all of them.
 //!
-//! A token says who (`sub`), in which session (`sid`) and organisation (`tid`). What the user may do is not in it: roles
-//! are looked up at every request, so that taking one away works at once.
+//! A token says who (`sub`), in which session (`sid`) and organisation (`tid`). The roles in it, and how the login was
+//! proved, are for others who read it; here they are looked up at every request, so that taking one away works at once.
+//!
+//! A key signs until a newer one is made, which happens at fixed times and when somebody asks for it. It stays in the key
+//! set until the last token that it signed has run out, then its file is deleted.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -13,12 +16,13 @@ use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
-use wardbook_events::{SessionId, TenantId, UserId};
+use uuid::Uuid;
+use wardbook_events::{Role, SessionId, TenantId, UserId};
 
 use crate::config;
 
@@ -57,10 +61,35 @@ pub struct Claims {
     pub sid: SessionId,
     /// The organisation.
     pub tid: TenantId,
+    /// The token's own id.
+    pub jti: Uuid,
     /// When it was issued, seconds since the epoch.
     pub iat: i64,
     /// When it stops being good, seconds since the epoch.
     pub exp: i64,
+    /// When the user last proved who it is, seconds since the epoch.
+    pub auth_time: i64,
+    /// Whether more than a password was proved.
+    pub mfa_verified: bool,
+    /// What the user was when it was issued.
+    pub roles: Vec<Role>,
+}
+
+/// What a token is issued for.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// The user.
+    pub user: UserId,
+    /// The session.
+    pub session: SessionId,
+    /// The organisation.
+    pub tenant: TenantId,
+    /// What the user is.
+    pub roles: Vec<Role>,
+    /// When the user last proved who it is.
+    pub proven_at: Timestamp,
+    /// Strength of that proof; see [`wardbook_events::identity::Proof::strength`].
+    pub mfa: u8,
 }
 
 /// Why a token was refused. Callers learn only that it was.
@@ -78,6 +107,9 @@ pub enum TokenError {
 }
 
 struct SigningKey {
+    path: PathBuf,
+    /// Microseconds since the epoch, from the name of the file.
+    made_at: Timestamp,
     kid: String,
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -145,27 +177,65 @@ impl Tokens {
         Ok(())
     }
 
-    /// Issues a token.
+    /// Makes a new key if it is time (`tokens.rotate_every_h`), and forgets keys whose last token has run out.
+    /// Whether a key was made.
+    ///
+    /// # Errors
+    /// If a key cannot be made, written or deleted.
+    pub fn tend(&self, now: Timestamp) -> Result<bool, TokenKeyError> {
+        let every = SignedDuration::from_hours(i64::from(self.0.config.rotate_every_h));
+        let newest = self.0.keys.read().last().map(|key| key.made_at);
+        let due = !every.is_zero() && newest.is_none_or(|made_at| now.duration_since(made_at) >= every);
+        if due {
+            self.rotate(now)?;
+        }
+        let keys = self.0.keys.read().clone();
+        // A key signed until the next one was made. One minute more, for clocks that do not agree.
+        let lasts = SignedDuration::from_secs(i64::from(self.0.config.lifetime_s) + 60);
+        let over = keys.iter().zip(keys.iter().skip(1));
+        for (key, _) in over.filter(|(_, next)| now.duration_since(next.made_at) > lasts) {
+            self.forget(key)?;
+        }
+        Ok(due)
+    }
+
+    /// Forgets all keys but the one that signs now: tokens of the others are good no more, at once. For a key that
+    /// somebody else may have.
+    ///
+    /// # Errors
+    /// If a file cannot be deleted.
+    pub fn forget_old(&self) -> Result<(), TokenKeyError> {
+        let keys = self.0.keys.read().clone();
+        let old = keys.len().saturating_sub(1);
+        keys.iter().take(old).try_for_each(|key| self.forget(key))
+    }
+
+    fn forget(&self, key: &SigningKey) -> Result<(), TokenKeyError> {
+        std::fs::remove_file(&key.path).map_err(|e| io(&key.path, e))?;
+        self.0.keys.write().retain(|other| other.kid != key.kid);
+        self.0.verified.write().clear();
+        Ok(())
+    }
+
+    /// Issues a token. `jti` is its own id.
     ///
     /// # Errors
     /// If signing fails.
-    pub fn issue(
-        &self,
-        user: UserId,
-        session: SessionId,
-        tenant: TenantId,
-        now: Timestamp,
-    ) -> Result<String, TokenError> {
+    pub fn issue(&self, subject: &Subject, jti: Uuid, now: Timestamp) -> Result<String, TokenError> {
         let key = self.0.keys.read().last().cloned().ok_or(TokenError::Sign)?;
         let config = &self.0.config;
         let claims = Claims {
             iss: config.issuer.clone(),
             aud: config.audience.clone(),
-            sub: user,
-            sid: session,
-            tid: tenant,
+            sub: subject.user,
+            sid: subject.session,
+            tid: subject.tenant,
+            jti,
             iat: now.as_second(),
             exp: now.as_second().saturating_add(i64::from(config.lifetime_s)),
+            auth_time: subject.proven_at.as_second(),
+            mfa_verified: subject.mfa > 0,
+            roles: subject.roles.clone(),
         };
         let header =
             Header { kid: Some(key.kid.clone()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::RS256) };
@@ -232,7 +302,11 @@ fn load(path: &Path) -> Result<Arc<SigningKey>, TokenKeyError> {
     jwk.common.key_id = Some(kid.clone());
     jwk.common.public_key_use = Some(PublicKeyUse::Signature);
     let decoding = DecodingKey::from_jwk(&jwk).map_err(not_a_key)?;
-    Ok(Arc::new(SigningKey { kid, encoding, decoding, jwk }))
+    let made_at = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    let made_at = made_at.and_then(|micros| Timestamp::from_microsecond(micros).ok());
+    // A key put there by hand has another name: it is taken for an old one, and the next look makes a newer.
+    let made_at = made_at.unwrap_or(Timestamp::UNIX_EPOCH);
+    Ok(Arc::new(SigningKey { path: path.to_owned(), made_at, kid, encoding, decoding, jwk }))
 }
 
 /// PKCS#8 in PEM (RFC 7468 section 10).
@@ -259,7 +333,6 @@ impl std::fmt::Debug for Tokens {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
-    use uuid::Uuid;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -267,7 +340,10 @@ mod tests {
 
     fn issue(tokens: &Tokens) -> String {
         let id = Uuid::from_u128(7);
-        tokens.issue(UserId::new(id), SessionId::new(id), TenantId::new(id), at("2026-01-01T00:00:00Z")).unwrap()
+        let now = at("2026-01-01T00:00:00Z");
+        let (user, session, tenant) = (UserId::new(id), SessionId::new(id), TenantId::new(id));
+        let subject = Subject { user, session, tenant, roles: vec![Role::Nurse], proven_at: now, mfa: 1 };
+        tokens.issue(&subject, id, now).unwrap()
     }
 
     #[test]
@@ -290,6 +366,29 @@ mod tests {
         for file in std::fs::read_dir(dir.path()).unwrap() {
             assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn a_new_key_is_made_in_time_and_an_old_one_goes_when_its_tokens_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = at("2026-01-01T00:00:00Z");
+        let open = || Tokens::open(dir.path(), config::Tokens::default(), start).unwrap();
+        let tokens = open();
+        let token = issue(&tokens);
+        let week = start + SignedDuration::from_hours(168);
+        let (second, overlap) = (SignedDuration::from_secs(1), SignedDuration::from_secs(960));
+        assert!(!tokens.tend(week - second).unwrap());
+        assert!(tokens.tend(week).unwrap() && !tokens.tend(week).unwrap());
+        assert!(!tokens.tend(week + overlap).unwrap());
+        assert_eq!((tokens.jwks().keys.len(), open().jwks().keys.len()), (2, 2), "both, for as long as tokens last");
+        assert!(tokens.verify(&token, start).is_ok());
+        assert!(!tokens.tend(week + overlap + second).unwrap());
+        assert_eq!((tokens.jwks().keys.len(), open().jwks().keys.len()), (1, 1), "also after a restart");
+        assert_eq!(tokens.verify(&token, start), Err(TokenError::Invalid));
+        tokens.rotate(week + overlap).unwrap();
+        tokens.forget_old().unwrap();
+        assert_eq!(open().jwks(), tokens.jwks());
+        assert_eq!(tokens.jwks().keys.len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use wardbook::config;
 use wardbook::sessions::secrets::{DeviceToken, RefreshToken};
-use wardbook::tokens::Tokens;
+use wardbook::tokens::{Subject, Tokens};
 use wardbook::{challenge, passwords, proofs};
 use wardbook_events::{SessionId, TenantId, UserId};
 
@@ -29,7 +29,9 @@ static GOOD: LazyLock<(Tokens, String)> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     let tokens = Tokens::open(dir.path(), config::Tokens::default(), now()).unwrap();
     let (user, session) = (UserId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
-    let token = tokens.issue(user, session, TenantId::from_bytes([3; 16]), now()).unwrap();
+    let tenant = TenantId::from_bytes([3; 16]);
+    let subject = Subject { user, session, tenant, roles: Vec::new(), proven_at: now(), mfa: 0 };
+    let token = tokens.issue(&subject, uuid::Uuid::nil(), now()).unwrap();
     (tokens, token)
 });
 

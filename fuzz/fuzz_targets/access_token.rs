@@ -14,7 +14,9 @@ static GOOD: LazyLock<(Tokens, String)> = LazyLock::new(|| {
     let tokens = Tokens::open(dir.path(), config::Tokens::default(), now()).expect("keys");
     let [user, session, tenant] = [[1; 16], [2; 16], [3; 16]];
     let (user, session) = (UserId::from_bytes(user), SessionId::from_bytes(session));
-    let token = tokens.issue(user, session, TenantId::from_bytes(tenant), now()).expect("a token");
+    let tenant = TenantId::from_bytes(tenant);
+    let subject = wardbook::tokens::Subject { user, session, tenant, roles: Vec::new(), proven_at: now(), mfa: 0 };
+    let token = tokens.issue(&subject, uuid::Uuid::nil(), now()).expect("a token");
     (tokens, token)
 });
 

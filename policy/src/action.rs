@@ -52,7 +52,8 @@ pub enum Action {
     ReviewEmergencies,
     /// State what a patient allows and forbids. On [`crate::Target::Patient`].
     ManageConsent,
-    /// See and end sessions of others, end locks. On [`crate::Target::User`].
+    /// See and end sessions of others, end locks. On [`crate::Target::User`], or [`crate::Target::Tenant`] for what
+    /// concerns everybody's: the keys of tokens.
     ManageSessions,
     /// Make programs' accounts and keys. On [`crate::Target::User`], or [`crate::Target::Tenant`] for a new one.
     ManageServices,

@@ -189,6 +189,7 @@ pub(crate) const fn fits(action: Action, target: Target<'_>) -> bool {
                 | Action::RegisterPatient
                 | Action::Import
                 | Action::ManageUsers
+                | Action::ManageSessions
                 | Action::ManageProjections
                 | Action::ManageServices
                 | Action::GrantRoles

@@ -1,46 +1,47 @@
 //! The caller of a route: checked before the handler runs. A handler that names [`Caller`] in its signature cannot be
-//! reached without a good token of a live session.
+//! reached without a good token of a live session that is in use, or an API key.
+
+mod headers;
+mod known;
 
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{self, HeaderMap};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use wardbook_commands::{IdempotencyKey, Origin};
-use wardbook_events::{Purpose, SessionId};
+use wardbook_events::SessionId;
+use wardbook_projections::identity::{Session, User};
 
 use crate::api::edge::RequestContext;
 use crate::api::problem::{Kind, Problem};
 use crate::app::App;
-use crate::asker::{Asker, role_and_purpose};
+use crate::asker::Asker;
 use crate::login::Visitor;
 use crate::sessions::secrets::DeviceToken;
 
-/// Name of the header with the position that the views must have reached.
-pub const IF_LEDGER_POSITION: &str = "if-ledger-position";
-/// Name of the header with the purpose of use.
-pub const PURPOSE_OF_USE: &str = "purpose-of-use";
-/// Name of the header that makes a request safe to repeat.
-pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub use headers::{ACCESS_REASON, IDEMPOTENCY_KEY, IF_LEDGER_POSITION, PURPOSE_OF_USE};
 
-/// Somebody who logged in.
+/// Somebody who logged in, or a program with its key.
 pub struct Caller {
     /// The application.
     pub app: App,
     /// Who, why, from where.
     pub asker: Asker,
-    /// The live session.
-    pub session: SessionId,
     /// This request.
     pub context: Rc<RequestContext>,
     /// Makes the request safe to repeat.
     pub idempotency: Option<IdempotencyKey>,
     /// The version that the thing to be changed must have.
     pub if_match: Option<u64>,
+    /// The token came in a cookie.
+    pub by_cookie: bool,
+    locked: bool,
 }
+
+/// A [`Caller`] whose session may be locked: for the few routes that lead out of that.
+pub struct LockedCaller(pub Caller);
 
 impl Caller {
     /// Where a command of this request comes from.
@@ -50,6 +51,65 @@ impl Caller {
     pub fn origin(&self) -> Result<Origin, Problem> {
         let seed = self.app.chance().bytes()?;
         Ok(self.asker.origin(self.app.now(), seed, self.idempotency.clone()))
+    }
+
+    /// As [`Self::origin`], for what the request causes besides what it is for: the client's key is not for that.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn own_origin(&self) -> Result<Origin, Problem> {
+        Ok(self.asker.origin(self.app.now(), self.app.chance().bytes()?, None))
+    }
+
+    /// The live session, which is needed here.
+    ///
+    /// # Errors
+    /// 403 for a program that came with its key.
+    pub fn session(&self) -> Result<SessionId, Problem> {
+        self.asker.session.ok_or_else(|| Problem::new(Kind::Forbidden, "an API key has no session: log in"))
+    }
+
+    /// The user and the live session as the view has them.
+    ///
+    /// # Errors
+    /// 401 if the session ended meanwhile.
+    pub fn account(&self) -> Result<(User, Session), Problem> {
+        let identity = &self.app.views().identity;
+        let user = identity.user(self.asker.principal().user)?.ok_or_else(Problem::unauthenticated)?;
+        let session = identity.session(self.session()?)?.ok_or_else(Problem::unauthenticated)?;
+        Ok((user, session))
+    }
+
+    /// Whether the session is locked; only [`LockedCaller`] finds it so.
+    #[must_use]
+    pub const fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// Refuses who has not proved lately who it is (IAM-09). To be asked before anything is looked up.
+    ///
+    /// # Errors
+    /// 401 `step-up-required`.
+    pub fn must_be_fresh(&self) -> Result<(), Problem> {
+        if self.asker.principal().is_fresh(self.app.now()) {
+            return Ok(());
+        }
+        Err(Problem::new(
+            Kind::StepUpRequired,
+            "prove who you are at POST /v1/auth/step-up and /v1/auth/step-up/confirm, then send this again",
+        ))
+    }
+
+    /// The caller as somebody who proves once more who it is.
+    #[must_use]
+    pub fn visitor(&self) -> Visitor {
+        Visitor {
+            correlation: self.context.correlation,
+            client: self.asker.client.clone(),
+            address: self.context.address,
+            device: None,
+            idempotency: None,
+        }
     }
 
     /// The version in `If-Match`, which is needed here.
@@ -108,20 +168,38 @@ fn of(request: &HttpRequest) -> Result<Anyone, Problem> {
 impl FromRequest for Caller {
     type Error = Problem;
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = LockedCaller::from_request(request, payload);
+        Box::pin(async move {
+            let LockedCaller(caller) = caller.await?;
+            if caller.locked {
+                return Err(Problem::new(
+                    Kind::SessionLocked,
+                    "nothing was done for a while: unlock it at POST /v1/sessions/current/unlock",
+                ));
+            }
+            Ok(caller)
+        })
+    }
+}
+
+impl FromRequest for LockedCaller {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
         Box::pin(async move {
             let anyone = of(&request)?;
-            let position = number(request.headers(), IF_LEDGER_POSITION)?;
+            let position = headers::number(request.headers(), IF_LEDGER_POSITION)?;
             if let Some(position) = position {
                 // Before the session is looked at: it may be the log-in itself that the views have not seen.
                 caught_up(&anyone.app, position).await?;
             }
-            let caller = authenticate(anyone, request.headers())?;
+            let caller = known::authenticate(anyone, &request).await?;
             let user = caller.asker.principal().user;
-            caller.context.pass(caller.app.limits().of_user(user, Some(caller.session)))?;
+            caller.context.pass(caller.app.limits().of_user(user, caller.asker.session))?;
             caller.context.stages.end("auth");
-            Ok(caller)
+            Ok(Self(caller))
         })
     }
 }
@@ -134,78 +212,4 @@ async fn caught_up(app: &App, position: u64) -> Result<(), Problem> {
         ));
     }
     Ok(app.views().wait_for(position, app.config().limits.view_wait()).await?)
-}
-
-fn authenticate(anyone: Anyone, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let Anyone { app, context } = anyone;
-    let now = app.now();
-    let token = text(headers, header::AUTHORIZATION.as_str())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim())
-        .ok_or_else(Problem::unauthenticated)?;
-    let claims = app.tokens().verify(token, now).map_err(|_| Problem::unauthenticated())?;
-    if app.ended().has(claims.sid) || app.ended().has_user(claims.sub) {
-        return Err(Problem::unauthenticated());
-    }
-    let user =
-        app.views().principal(claims.sub)?.filter(|user| user.principal.active && user.principal.tenant == claims.tid);
-    let user = user.ok_or_else(Problem::unauthenticated)?;
-    let session =
-        app.views().identity.session(claims.sid)?.filter(|session| session.user == claims.sub && session.is_live(now));
-    // Disabling an account ends its sessions for good; enabling it again does not bring them back.
-    let stands = |started_at| user.disabled_at.is_none_or(|at| started_at > at);
-    if !session.is_some_and(|session| stands(session.started_at)) {
-        return Err(Problem::unauthenticated());
-    }
-    let purpose = match text(headers, PURPOSE_OF_USE) {
-        None => None,
-        Some(code) => {
-            Some(code.parse::<Purpose>().map_err(|e| Problem::new(Kind::Malformed, format!("Purpose-Of-Use: {e}")))?)
-        }
-    };
-    let (role, purpose) =
-        role_and_purpose(&user.principal.roles_at(now), purpose).ok_or_else(Problem::unauthenticated)?;
-    let idempotency = match text(headers, IDEMPOTENCY_KEY) {
-        None => None,
-        Some(key) => Some(IdempotencyKey::new(key).map_err(|e| Problem::new(Kind::Malformed, e.to_string()))?),
-    };
-    let mut client = context.client();
-    client.session = Some(claims.sid);
-    let asker = Asker {
-        user: Arc::clone(&user),
-        role,
-        purpose,
-        reason: None,
-        session: Some(claims.sid),
-        correlation: context.correlation,
-        client,
-        address: context.address,
-    };
-    Ok(Caller { app, asker, session: claims.sid, context, idempotency, if_match: if_match(headers)? })
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn number(headers: &HeaderMap, name: &'static str) -> Result<Option<u64>, Problem> {
-    match headers.get(name) {
-        None => Ok(None),
-        Some(value) => match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
-            Some(number) => Ok(Some(number)),
-            None => Err(Problem::new(Kind::Malformed, format!("{name} must be a number"))),
-        },
-    }
-}
-
-/// `"7"`, as we give it in `ETag`.
-fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().ok().map(str::trim);
-    let version = text.and_then(|text| text.strip_prefix('"')?.strip_suffix('"')?.parse().ok());
-    match version {
-        Some(version) => Ok(Some(version)),
-        None => Err(Problem::new(Kind::Malformed, "If-Match must be an ETag of ours, such as \"7\"")),
-    }
 }

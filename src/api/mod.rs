@@ -9,6 +9,7 @@ pub mod break_glass;
 pub mod caller;
 pub mod care_teams;
 pub mod consent;
+pub mod cookies;
 pub mod drafts;
 pub mod edge;
 pub mod elevations;
@@ -24,6 +25,7 @@ pub mod records;
 pub mod replay;
 pub mod schema;
 pub mod server;
+pub mod sessions;
 pub mod users;
 
 use actix_web::error::{self, JsonPayloadError};
@@ -54,6 +56,21 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(auth::logout)
             .service(auth::read_session)
             .service(auth::read_jwks)
+            .service(auth::second_factor)
+            .service(auth::refresh)
+            .service(auth::step_up)
+            .service(auth::confirm_step_up)
+            .service(auth::rotate_keys)
+            .service(sessions::list_sessions)
+            .service(sessions::end_session)
+            .service(sessions::end_other_sessions)
+            .service(sessions::lock_session)
+            .service(sessions::unlock_session)
+            .service(sessions::set_documentation_mode)
+            .service(sessions::list_sessions_of)
+            .service(sessions::end_sessions_of)
+            .service(sessions::end_session_of)
+            .service(sessions::unlock_user)
             .service(patients::search_patients) // before {patient}
             .service(patients::register_patient)
             .service(patients::read_patient)

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
     access_reviews, alerts, audit, auth, break_glass, care_teams, consent, drafts, elevations, health, ledger,
-    patients, policy, projections, records, replay, users,
+    patients, policy, projections, records, replay, sessions, users,
 };
 
 #[derive(OpenApi)]
@@ -22,6 +22,9 @@ use crate::api::{
     modifiers(&Bearer),
     paths(
         auth::login, auth::logout, auth::read_session, auth::read_jwks,
+        auth::second_factor, auth::refresh, auth::step_up, auth::confirm_step_up, auth::rotate_keys,
+        sessions::list_sessions, sessions::end_session, sessions::end_other_sessions, sessions::lock_session, sessions::unlock_session,
+        sessions::set_documentation_mode, sessions::list_sessions_of, sessions::end_sessions_of, sessions::end_session_of, sessions::unlock_user,
         patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::flag_patient, patients::merge_patient, patients::unmerge_patient,
         records::add_record, records::list_records, records::read_record, records::amend_record, records::sign_record, records::add_addendum, records::retract_record,
         drafts::save_draft, drafts::list_drafts, drafts::read_draft, drafts::discard_draft,
@@ -178,8 +181,16 @@ mod tests {
             for (method, operation) in methods.as_object().unwrap() {
                 let responses = operation["responses"].as_object().unwrap();
                 assert!(!responses.is_empty(), "{method} {path}");
-                let open =
-                    ["/v1/ledger/", "/health/", "/openapi.json", "/problems/", "/.well-known/", "/v1/auth/login"];
+                let open = [
+                    "/v1/ledger/",
+                    "/health/",
+                    "/openapi.json",
+                    "/problems/",
+                    "/.well-known/",
+                    "/v1/auth/login",
+                    "/v1/auth/second-factor",
+                    "/v1/auth/refresh",
+                ];
                 let is_open = open.iter().any(|prefix| path.starts_with(prefix));
                 assert_eq!(operation.get("security").is_none(), is_open, "{method} {path}");
             }

@@ -58,7 +58,8 @@ pub fn listen(app: &App) -> Result<Serving, ListenError> {
 
 impl Serving {
     /// Serves until stopped through the handle, or by SIGINT or SIGTERM if `signals` is set: then no new connections,
-    /// running requests end, and it returns. Writes down what strangers tried once a minute meanwhile.
+    /// running requests end, and it returns. Writes down what strangers tried, looks for idle sessions and changes the keys
+    /// of access tokens meanwhile.
     ///
     /// # Errors
     /// If the server fails.
@@ -71,9 +72,13 @@ impl Serving {
                 handle.stop(true).await;
             })
         });
-        let counting = actix_web::rt::spawn(count_strangers(app.clone()));
+        let tasks = [
+            actix_web::rt::spawn(count_strangers(app.clone())),
+            actix_web::rt::spawn(sweep_sessions(app.clone())),
+            actix_web::rt::spawn(tend_keys(app.clone())),
+        ];
         let served = self.server.await;
-        counting.abort();
+        tasks.iter().for_each(|task| task.abort());
         if let Some(stopper) = stopper {
             stopper.abort();
         }
@@ -103,5 +108,29 @@ async fn count_strangers(app: App) {
             Ok(Err(error)) => tracing::warn!(%error, "the count of failed logins was not written"),
             Err(error) => tracing::warn!(%error, "the count of failed logins was not written"),
         }
+    }
+}
+
+async fn sweep_sessions(app: App) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(u64::from(app.config().sessions.sweep_every_s))).await;
+        match crate::sessions::sweep(&app).await {
+            Ok(swept) if swept == crate::sessions::Swept::default() => {}
+            Ok(swept) => tracing::info!(locked = swept.locked, ended = swept.ended, "idle sessions"),
+            Err(error) => tracing::warn!(%error, "idle sessions were not looked for"),
+        }
+    }
+}
+
+async fn tend_keys(app: App) {
+    loop {
+        let (tokens, now) = (app.tokens().clone(), app.now());
+        match web::block(move || tokens.tend(now)).await {
+            Ok(Ok(false)) => {}
+            Ok(Ok(true)) => tracing::info!("a new key signs access tokens"),
+            Ok(Err(error)) => tracing::error!(%error, "the keys of access tokens were not looked after"),
+            Err(error) => tracing::warn!(%error, "the keys of access tokens were not looked after"),
+        }
+        tokio::time::sleep(Duration::from_secs(300)).await;
     }
 }

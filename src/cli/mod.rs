@@ -18,6 +18,7 @@ mod rebuild;
 mod remote;
 mod replay;
 mod serve;
+mod session;
 mod user;
 mod verify;
 
@@ -77,6 +78,8 @@ enum Command {
     Proof(proof::Proof),
     /// Manage users
     User(user::User),
+    /// See and end login sessions
+    Session(session::Session),
     /// Check, compare and explain policies
     Policy(policy::Policy),
 }
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Checkpoint(command) => command.run(&cli.common, &output),
         Command::Proof(command) => command.run(&cli.common, &output),
         Command::User(command) => command.run(&cli.common, &output),
+        Command::Session(command) => command.run(&cli.common, &output),
         Command::Policy(command) => command.run(&cli.common, &output),
     };
     output.finish();

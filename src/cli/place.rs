@@ -1,5 +1,7 @@
 //! Where a command works, and in whose name.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use wardbook_commands::Origin;
 use wardbook_events::{Actor, Client, CorrelationId, Role, TenantId};
@@ -12,7 +14,8 @@ use wardbook::app::{App, OpenError, OpenOptions};
 use wardbook::asker::{Asker, role_and_purpose};
 use wardbook::clock::{Chance, Clock};
 use wardbook::config::{Config, DataDir};
-use wardbook::login::{self, Step, Visitor};
+use wardbook::login::{self, Step, Visitor, demands_second};
+use wardbook_policy::Principal;
 
 pub fn config(common: &Common) -> Result<Config, Failure> {
     match &common.config {
@@ -77,8 +80,11 @@ pub async fn user(app: &App, username: &str, password: SecretString) -> Result<A
     let known = app.views().principal(claims.user)?.ok_or("this user is not known")?;
     let (role, purpose) = role_and_purpose(&known.principal.roles, None).ok_or("this user has no role")?;
     let client = Client { session: Some(begun.session), ..client() };
+    let more = demands_second(app.config().login.second_factor, &known.principal.roles);
+    let fresh_until = (!more).then_some(claims.expires_at);
+    let principal = Arc::new(Principal { mfa: claims.mfa, fresh_until, ..known.principal.clone() });
     Ok(Asker {
-        user: known,
+        principal,
         role,
         purpose,
         reason: None,

@@ -1,19 +1,24 @@
 //! What every way of logging in ends in: a session if enough was proved, the next question if not.
 
-use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
 use serde_json::Value;
 use wardbook_commands::identity::{Begin, LoginRules};
 use wardbook_commands::{CommandError, Rejection};
-use wardbook_events::identity::{Factor, Proof};
-use wardbook_events::{Role, SessionId};
+use wardbook_events::identity::{AccountKind, Factor, Proof};
+use wardbook_events::{Role, SessionId, TenantId};
 use wardbook_ledger::Receipt;
 use wardbook_projections::identity::User;
 
 use crate::app::App;
 use crate::challenge::{Challenge, Wish};
 use crate::config::{SecondFactor, WhenFull};
-use crate::login::{LoginError, Visitor};
-use crate::sessions::secrets::DeviceToken;
+use crate::login::{LoginError, Visitor, access_token, failed};
+use crate::proofs::{self, ProofError};
+use crate::sessions::ending;
+use crate::sessions::secrets::{DeviceToken, RefreshToken, Secret};
+use crate::sessions::standing::after;
 
 /// Where a login has come to.
 #[derive(Debug)]
@@ -28,8 +33,14 @@ pub enum Step {
 pub struct Begun {
     /// The session.
     pub session: SessionId,
+    /// The organisation.
+    pub tenant: TenantId,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
     /// Its first access token.
     pub access: String,
+    /// What the next one is to be had for; programs have none.
+    pub refresh: Option<RefreshToken>,
     /// The token of a device that is new here: by it the device is known at the next login.
     pub device: Option<DeviceToken>,
     /// The event that tells of it.
@@ -61,34 +72,43 @@ pub enum Next {
 /// Goes on with a login after a proof was added to its challenge.
 ///
 /// # Errors
-/// [`LoginError::Wrong`] for everything that is the caller's fault.
+/// [`LoginError::Wrong`] or [`LoginError::Locked`] for everything that is the caller's fault.
 pub async fn proved(app: &App, user: &User, mut challenge: Challenge, visitor: &Visitor) -> Result<Step, LoginError> {
-    let methods = methods(user);
-    let demanded = !methods.is_empty() || demands_second(app.config().login.second_factor, user);
+    // From the wrong place, nobody learns that the password was right.
+    if !user.may_come_from(visitor.address) {
+        let factor = challenge.proofs.last().map_or(Factor::Password, Proof::factor);
+        return Err(failed(app, user, factor, challenge.known_device(), visitor).await);
+    }
+    let methods = proofs::methods(app, user);
+    let demanded = !methods.is_empty() || demands_second(app.config().login.second_factor, &user.roles);
     if is_enough(&challenge.proofs) || (!demanded && !challenge.proofs.is_empty()) {
         return Ok(Step::Begun(Box::new(begin(app, user, challenge, visitor).await?)));
     }
-    let next = if methods.is_empty() { Next::Enrol } else { Next::SecondFactor };
-    challenge.wish = if methods.is_empty() { Wish::Enrol } else { Wish::LogIn };
-    let methods = if methods.is_empty() { ENROLLABLE.to_vec() } else { methods };
-    let challenge = challenge.seal(app)?;
-    Ok(Step::Asked(Box::new(Asked { next, challenge, methods, passkey: None })))
+    if methods.is_empty() {
+        challenge.wish = Wish::Enrol;
+        let methods = proofs::enrollable(app, user);
+        let asked = Asked { next: Next::Enrol, challenge: challenge.seal(app)?, methods, passkey: None };
+        return Ok(Step::Asked(Box::new(asked)));
+    }
+    Ok(Step::Asked(Box::new(ask(app, user, challenge, methods)?)))
 }
 
-/// What can be enrolled within a login.
-const ENROLLABLE: [Factor; 2] = [Factor::Totp, Factor::Passkey];
-
-/// Factors that the user can answer with.
-fn methods(_: &User) -> Vec<Factor> {
-    Vec::new()
+/// Asks for one of these. A passkey's ceremony begins with the question.
+///
+/// # Errors
+/// If a passkey cannot be opened, or the challenge not be sealed.
+pub fn ask(app: &App, user: &User, mut challenge: Challenge, methods: Vec<Factor>) -> Result<Asked, LoginError> {
+    let (passkey, state) = proofs::passkey_options(app, user).map_err(ProofError::from)?.unzip();
+    challenge.passkey = state;
+    Ok(Asked { next: Next::SecondFactor, challenge: challenge.seal(app)?, methods, passkey })
 }
 
 /// Whether the settings demand more than a password of this user.
 #[must_use]
-pub fn demands_second(setting: SecondFactor, user: &User) -> bool {
+pub fn demands_second(setting: SecondFactor, roles: &BTreeSet<Role>) -> bool {
     match setting {
         SecondFactor::Everyone => true,
-        SecondFactor::Workforce => user.roles.iter().any(|role| *role != Role::Patient),
+        SecondFactor::Workforce => roles.iter().any(|role| *role != Role::Patient),
         SecondFactor::Nobody => false,
     }
 }
@@ -107,6 +127,56 @@ pub fn is_enough(proofs: &[Proof]) -> bool {
     proofs.iter().any(alone) || (known && proofs.iter().any(|proof| proof.strength() > 0))
 }
 
+async fn begin(app: &App, user: &User, challenge: Challenge, visitor: &Visitor) -> Result<Begun, LoginError> {
+    let mut origin = visitor.origin(app, user)?;
+    let (now, session) = (origin.now, challenge.session);
+    origin.client.session = Some(session);
+    origin.idempotency = None;
+    let known_device = challenge.known_device();
+    let mut begin = Begin {
+        session,
+        expires_at: after(now, app.config().sessions.lifetime_s),
+        proofs: challenge.proofs,
+        binding: None,
+        device: challenge.device,
+        known_device,
+        refresh: None,
+    };
+    let (mut refresh, mut device) = (None, None);
+    // A program logs in anew instead of renewing (RFC 6749 section 4.4.3), and may run on many machines.
+    if user.kind == AccountKind::Person {
+        begin.binding = app.config().sessions.bind.then(|| visitor.binding());
+        let secret = Secret::new(app.chance().bytes()?);
+        begin.refresh = Some(secret.hash());
+        refresh = Some(RefreshToken { user: user.user, session, secret });
+        if begin.device.is_none() {
+            let token = DeviceToken(Secret::new(app.chance().bytes()?));
+            begin.device = Some(token.0.hash());
+            device = Some(token);
+        }
+    }
+    let (last, proofs, expires_at) = (begin.proofs.last().map(Proof::factor), begin.proofs.clone(), begin.expires_at);
+    let done = match app.commands().log_in(user.tenant, &origin, user.user, begin, login_rules(app)).await {
+        Err(CommandError::Rejected(Rejection::ProofUsed)) => {
+            let factor = last.unwrap_or(Factor::Password);
+            return Err(failed(app, user, factor, known_device, visitor).await);
+        }
+        Err(CommandError::Rejected(Rejection::UserDisabled | Rejection::AlreadyExists)) => {
+            return Err(LoginError::Wrong);
+        }
+        Err(CommandError::Rejected(Rejection::Locked { until })) => return Err(LoginError::locked(until, now)),
+        Err(CommandError::Rejected(Rejection::TooManySessions)) => return Err(LoginError::TooManySessions),
+        other => other?,
+    };
+    ending::remember(app, &done.value);
+    let receipt = done.receipts.into_iter().next_back().ok_or(CommandError::Internal("a login without an event"))?;
+    // The next request carries the token, so the view must know the session by then.
+    app.seen(&receipt).await?;
+    let mfa = proofs.iter().map(Proof::strength).max().unwrap_or(0);
+    let access = access_token(app, user, session, now, mfa)?;
+    Ok(Begun { session, tenant: user.tenant, expires_at, access, refresh, device, receipt })
+}
+
 /// What the settings say of logins.
 #[must_use]
 pub fn login_rules(app: &App) -> LoginRules {
@@ -118,37 +188,6 @@ pub fn login_rules(app: &App) -> LoginRules {
         window_s: lockout.window_s,
         lock_s: lockout.lock_s,
     }
-}
-
-async fn begin(app: &App, user: &User, challenge: Challenge, visitor: &Visitor) -> Result<Begun, LoginError> {
-    let mut origin = visitor.origin(app, user)?;
-    let (now, session) = (origin.now, challenge.session);
-    origin.client.session = Some(session);
-    origin.idempotency = None;
-    let lasts = SignedDuration::from_secs(i64::from(app.config().sessions.lifetime_s));
-    let expires_at = now.checked_add(lasts).unwrap_or(Timestamp::MAX);
-    let begin = Begin {
-        session,
-        expires_at,
-        proofs: challenge.proofs,
-        binding: None,
-        known_device: challenge.device.is_some(),
-        device: challenge.device,
-        refresh: None,
-    };
-    let done = match app.commands().log_in(user.tenant, &origin, user.user, begin, login_rules(app)).await {
-        Err(CommandError::Rejected(Rejection::Locked { until })) => return Err(LoginError::locked(until, now)),
-        Err(CommandError::Rejected(Rejection::TooManySessions)) => return Err(LoginError::TooManySessions),
-        Err(CommandError::Rejected(Rejection::UserDisabled | Rejection::AlreadyExists | Rejection::ProofUsed)) => {
-            return Err(LoginError::Wrong);
-        }
-        other => other?,
-    };
-    let receipt = done.receipts.into_iter().next_back().ok_or(CommandError::Internal("a login without an event"))?;
-    // The next request carries the token, so the view must know the session by then.
-    app.seen(&receipt).await?;
-    let access = app.tokens().issue(user.user, session, user.tenant, now)?;
-    Ok(Begun { session, access, device: None, receipt })
 }
 
 impl std::fmt::Debug for Begun {

@@ -47,6 +47,12 @@ impl Visitor {
         })
     }
 
+    /// Hash of the device's token, if the user logged in with it before.
+    #[must_use]
+    pub fn known_device(&self, user: &User) -> Option<String> {
+        self.device.as_ref().map(|device| device.0.hash()).filter(|hash| user.knows_device(hash))
+    }
+
     /// What a session is tied to (IAM-15).
     #[must_use]
     pub fn binding(&self) -> String {

@@ -83,9 +83,6 @@ pub async fn for_assertion(
     };
     let Some(receipt) = done.receipts.into_iter().next_back() else { return refused() };
     app.seen(&receipt).await?;
-    let access = app
-        .tokens()
-        .issue(id, session, user.tenant, now)
-        .map_err(|e| Problem::internal("a token was not signed", &e))?;
+    let access = crate::login::access_token(app, &user, session, now, Proof::Assertion.strength())?;
     Ok(Ok(Given { access, scopes: user.scopes.into_iter().collect(), receipt }))
 }

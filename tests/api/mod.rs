@@ -13,6 +13,7 @@ mod policy;
 mod projections;
 mod records;
 mod roles;
+mod sessions;
 mod strangers;
 mod tenants;
 mod timing;

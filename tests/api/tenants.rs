@@ -51,6 +51,7 @@ impl Organisation {
         users.insert(Role::Patient, (own, test.log_in_after(added.position(), &format!("{name}-patient"))));
 
         let user = users[&Role::Nurse].0.to_string();
+        let session = users[&Role::Nurse].1.get("/v1/auth/session").json()["session"].as_str().unwrap().to_owned();
         let mut marks =
             vec![patient.clone(), other.clone(), record.clone(), format!("{name}-"), format!("{name}family")];
         marks.extend(users.values().map(|(user, _)| user.to_string()));
@@ -64,6 +65,7 @@ impl Organisation {
             ("actor", user),
             ("record", record),
             ("event", added.header("wardbook-event").to_owned()),
+            ("session", session),
         ]);
         Self { tenant, users, ids, marks }
     }
@@ -102,8 +104,8 @@ fn two_organisations() -> (TestApp, Organisation, Organisation) {
     (test, one, other)
 }
 
-/// Ends the caller's own session or account.
-const LEFT_OUT: [&str; 1] = ["POST /v1/auth/logout"];
+/// Ends the caller's own session or account, locks it, or makes all tokens void.
+const LEFT_OUT: [&str; 3] = ["POST /v1/auth/logout", "POST /v1/sessions/current/lock", "POST /v1/auth/keys/rotate"];
 
 #[test]
 fn no_route_tells_one_organisation_of_another() {

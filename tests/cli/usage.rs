@@ -2,7 +2,8 @@
 
 use crate::program::{CAST, Place, fixture};
 
-const COMMANDS: [&str; 8] = ["serve", "import", "verify", "replay", "rebuild", "checkpoint", "proof", "user"];
+const COMMANDS: [&str; 9] =
+    ["serve", "import", "verify", "replay", "rebuild", "checkpoint", "proof", "user", "session"];
 
 #[test]
 fn help_names_every_command_and_shows_examples() {
@@ -116,4 +117,13 @@ fn quiet_shows_results_and_nothing_else() {
     let sample = fixture().join("0001-002.json").display().to_string();
     assert_eq!(place.run(&["--quiet", "import", &sample]).ok().stderr, "");
     assert_eq!(place.run(&["--quiet", "verify"]).ok().stderr, "");
+}
+
+#[test]
+fn sessions_are_listed_and_ended() {
+    let place = Place::with_cast();
+    assert_eq!(place.run(&["--json", "session", "list"]).ok().stdout, "", "nobody has logged in");
+    let ended = place.run(&["session", "end", "--username", "nurse"]).with_code(1);
+    assert!(ended.stderr.contains("session list"), "{}", ended.stderr);
+    assert!(place.run(&["session", "end", "--username", "nobody"]).with_code(2).stderr.contains("user list"));
 }

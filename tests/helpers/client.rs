@@ -27,6 +27,10 @@ impl Answer {
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {}", self.text())).to_str().unwrap()
     }
+    /// All headers of a name.
+    pub fn all(&self, name: &str) -> Vec<String> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
     /// Position in the receipt.
     pub fn position(&self) -> u64 {
         self.header("wardbook-position").parse().unwrap()
@@ -40,6 +44,11 @@ impl Client {
     }
     pub fn with_token(self, token: &str) -> Self {
         self.with("Authorization", &format!("Bearer {token}"))
+    }
+    /// The same caller at another address, such as after a restart.
+    pub fn with_headers_of(mut self, other: &Self) -> Self {
+        self.headers.clone_from(&other.headers);
+        self
     }
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut client = self.clone();

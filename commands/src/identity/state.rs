@@ -58,6 +58,8 @@ pub struct User {
     pub means: Means,
     /// Failed logins, and the lock.
     pub failures: Failures,
+    /// Sealed hash of the password.
+    pub password: Option<Ciphertext>,
     /// The pending reset.
     pub reset: Option<Reset>,
     /// Sealed e-mail address.
@@ -168,6 +170,7 @@ impl Evolve for State {
                 sessions: Vec::new(),
                 means: Means::default(),
                 failures: Failures::default(),
+                password: None,
                 reset: None,
                 email: None,
                 phone: None,
@@ -203,7 +206,10 @@ fn change(user: &mut User, event: &IdentityEvent, at: Timestamp) {
             }
             (user.email, user.phone) = (e.email.clone(), e.phone.clone());
         }
-        Is::PasswordSet(_) => user.reset = None,
+        Is::PasswordSet(e) => {
+            user.password = Some(e.hash.clone());
+            user.reset = None;
+        }
         Is::PasswordResetRequested(e) => {
             user.reset = Some(Reset { token: e.token.clone(), expires_at: e.expires_at });
         }

@@ -126,9 +126,10 @@ impl View for IdentityView {
             Is::SteppedUp(e) => logins::step_up(tx, event, e),
             Is::LoggedOut(e) => logins::end(tx, event, e.user, &[e.session], None),
             Is::SessionsEnded(e) => logins::end(tx, event, e.user, &e.sessions, Some(e.reason)),
-            Is::SessionRefreshed(e) => logins::session(tx, e.session, |session| {
-                (session.refresh, session.seen_at) = (Some(e.refresh.clone()), event.recorded_at);
-            }),
+            // No sign of life: a page that renews its tokens by itself must not keep a session awake.
+            Is::SessionRefreshed(e) => {
+                logins::session(tx, e.session, |session| session.refresh = Some(e.refresh.clone()))
+            }
             Is::SessionSeen(e) => logins::session(tx, e.session, |session| session.seen_at = event.recorded_at),
             Is::SessionLocked(e) => {
                 logins::session(tx, e.session, |session| session.locked_at = Some(event.recorded_at))

@@ -12,6 +12,7 @@ use crate::limits::TooMany;
 use crate::login::LoginError;
 use crate::passwords::PasswordError;
 use crate::passwords::of_user::NewPasswordError;
+use crate::sessions::ending::EndError;
 
 /// Nothing may be shown that is not on disk, so a ledger that cannot append means: no answer.
 fn stopped(reason: &str) -> Problem {
@@ -192,6 +193,16 @@ impl From<PasswordError> for Problem {
     }
 }
 
+impl From<EndError> for Problem {
+    fn from(error: EndError) -> Self {
+        match error {
+            EndError::Command(error) => error.into(),
+            EndError::View(error) => error.into(),
+            EndError::NoChance(error) => error.into(),
+        }
+    }
+}
+
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         match error {
@@ -208,6 +219,8 @@ impl From<LoginError> for Problem {
             LoginError::Command(error) => error.into(),
             LoginError::View(error) => error.into(),
             LoginError::NoChance(error) => error.into(),
+            LoginError::Proof(error) => error.into(),
+            LoginError::End(error) => error.into(),
             other @ (LoginError::Secret(_) | LoginError::Token(_)) => Self::internal("a login failed", &other),
         }
     }

@@ -5,8 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 use wardbook_events::alerts::Channel;
-use wardbook_events::identity::{CodeSent, Removed};
-use wardbook_events::{ChallengeId, PasskeyId, TenantId, UserId};
+use wardbook_events::identity::{CodeSent, PasswordSet, Removed};
+use wardbook_events::{ChallengeId, Ciphertext, PasskeyId, TenantId, UserId};
 use wardbook_policy::{Action, Permit};
 use zeroize::Zeroizing;
 
@@ -78,6 +78,30 @@ impl Commands {
         self.on_user(context, origin, user, bytes, move |found| {
             let hash = found.seal(PASSWORD_PURPOSE, hash.bytes())?;
             Ok(factors::set_password(found.was()?, user, hash, SetBy::Another, &context)?)
+        })
+        .await
+    }
+
+    /// The same password, hashed with newer parameters; nothing ends. Nothing happens if `old`, the sealed hash that it
+    /// was checked against, is not the user's any more.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    pub async fn rehash_password(
+        &self,
+        tenant: TenantId,
+        origin: &Origin,
+        user: UserId,
+        old: Ciphertext,
+        hash: PasswordHash,
+    ) -> Result<Done<()>, CommandError> {
+        let bytes = origin.known_by("rehash-password", &user)?;
+        self.on_user(own_context(tenant, origin), origin, user, bytes, move |found| {
+            if found.was()?.password.as_ref() != Some(&old) {
+                return Ok(Vec::new());
+            }
+            let hash = found.seal(PASSWORD_PURPOSE, hash.bytes())?;
+            Ok(vec![PasswordSet { user, hash }.into()])
         })
         .await
     }
