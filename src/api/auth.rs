@@ -22,7 +22,7 @@ use crate::login::{LoginError, log_in, log_out};
 use crate::proofs::Presented;
 use crate::sessions::secrets::RefreshToken;
 
-pub use answers::{AskedAnswer, LoginAnswer, SessionAnswer, StepUpAnswer, step_answer};
+pub use answers::{AskedAnswer, LoginAnswer, SessionAnswer, StepUpAnswer, step_answer, step_answer_with};
 
 /// Name and password.
 #[derive(Deserialize, ToSchema)]

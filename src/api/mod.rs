@@ -13,10 +13,13 @@ pub mod cookies;
 pub mod drafts;
 pub mod edge;
 pub mod elevations;
+pub mod external;
+pub mod factors;
 pub mod health;
 pub mod ledger;
 pub mod openapi;
 pub mod page;
+pub mod passwords;
 pub mod patients;
 pub mod policy;
 pub mod problem;
@@ -25,6 +28,7 @@ pub mod records;
 pub mod replay;
 pub mod schema;
 pub mod server;
+pub mod services;
 pub mod sessions;
 pub mod users;
 
@@ -131,6 +135,31 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(users::disable_user)
             .service(users::enable_user)
             .service(users::set_password)
+            .service(factors::enrol_factor)
+            .service(factors::confirm_factor)
+            .service(factors::send_code)
+            .service(factors::list_factors)
+            .service(factors::renew_recovery_codes)
+            .service(factors::remove_factor)
+            .service(factors::reset_factors)
+            .service(passwords::change_password)
+            .service(passwords::forgot_password)
+            .service(passwords::reset_password)
+            .service(passwords::set_own_contact)
+            .service(passwords::set_contact)
+            .service(external::end_external)
+            .service(external::begin_external)
+            .service(external::link_external)
+            .service(external::unlink_external)
+            .service(services::create_service)
+            .service(services::set_service_key)
+            .service(services::token)
+            .service(services::issue_own_key)
+            .service(services::list_own_keys)
+            .service(services::revoke_own_key)
+            .service(services::issue_service_key)
+            .service(services::list_service_keys)
+            .service(services::revoke_service_key)
             .service(ledger::read_checkpoint)
             .service(ledger::read_tile)
             .service(ledger::prove_event)

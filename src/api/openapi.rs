@@ -9,8 +9,8 @@ use utoipa::{Modify, OpenApi};
 
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
-    access_reviews, alerts, audit, auth, break_glass, care_teams, consent, drafts, elevations, health, ledger,
-    patients, policy, projections, records, replay, sessions, users,
+    access_reviews, alerts, audit, auth, break_glass, care_teams, consent, drafts, elevations, external, factors,
+    health, ledger, passwords, patients, policy, projections, records, replay, services, sessions, users,
 };
 
 #[derive(OpenApi)]
@@ -36,6 +36,10 @@ use crate::api::{
         alerts::list_alerts, alerts::acknowledge_alert,
         audit::list_events, audit::list_accesses, audit::prove_accesses,
         users::create_user, users::list_users, users::read_user, users::grant_role, users::revoke_role, users::disable_user, users::enable_user, users::set_password,
+        factors::enrol_factor, factors::confirm_factor, factors::send_code, factors::list_factors, factors::renew_recovery_codes, factors::remove_factor, factors::reset_factors,
+        passwords::change_password, passwords::forgot_password, passwords::reset_password, passwords::set_own_contact, passwords::set_contact,
+        external::end_external, external::begin_external, external::link_external, external::unlink_external,
+        services::create_service, services::set_service_key, services::token, services::issue_own_key, services::list_own_keys, services::revoke_own_key, services::issue_service_key, services::list_service_keys, services::revoke_service_key,
         ledger::read_checkpoint, ledger::read_tile, ledger::prove_event, ledger::list_keys,
         projections::list_projections, projections::rebuild_projection,
         policy::list_policies, policy::explain_denial, policy::explain_decision,
@@ -190,6 +194,10 @@ mod tests {
                     "/v1/auth/login",
                     "/v1/auth/second-factor",
                     "/v1/auth/refresh",
+                    "/v1/auth/factors/confirm",
+                    "/v1/auth/password/",
+                    "/v1/auth/external/",
+                    "/v1/auth/token",
                 ];
                 let is_open = open.iter().any(|prefix| path.starts_with(prefix));
                 assert_eq!(operation.get("security").is_none(), is_open, "{method} {path}");

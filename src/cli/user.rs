@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_commands::{CommandError, Done, Origin};
-use wardbook_events::identity::AccountKind;
+use wardbook_events::identity::{AccountKind, Removed};
+use wardbook_events::values::{Email, Phone};
 use wardbook_events::{PatientId, Role, TenantId, UserId};
 use wardbook_policy::{Action, Permit, Target};
 
@@ -40,6 +41,10 @@ enum UserCommand {
     Disable(Named),
     /// Let a disabled user log in again
     Enable(Named),
+    /// Set where a user is told of things and sent codes; what is left out is taken away
+    Contact(Contact),
+    /// Take all second factors of a user away: the next login enrols anew
+    ResetFactors(Named),
 }
 
 #[derive(Args)]
@@ -87,6 +92,18 @@ struct Named {
     username: String,
 }
 
+#[derive(Args)]
+struct Contact {
+    #[arg(long)]
+    username: String,
+    /// E-mail address
+    #[arg(long, value_parser = Email::new)]
+    email: Option<Email>,
+    /// Telephone number for text messages
+    #[arg(long, value_parser = Phone::new)]
+    phone: Option<Phone>,
+}
+
 impl User {
     pub fn run(self, common: &Common, output: &Output) -> Ended {
         place::with(common, output, async |app| match self.command {
@@ -109,6 +126,14 @@ impl User {
             UserCommand::Disable(command) => {
                 let (user, permit, origin) = about(app, &command.username).await?;
                 done(app.commands().disable_user(&permit, &origin, user).await)
+            }
+            UserCommand::Contact(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                done(app.commands().set_contact(&permit, &origin, user, command.email, command.phone).await)
+            }
+            UserCommand::ResetFactors(command) => {
+                let (user, permit, origin) = about(app, &command.username).await?;
+                done(app.commands().remove_factor(&permit, &origin, user, Removed::All).await)
             }
             UserCommand::Enable(command) => {
                 let (user, permit, origin) = about(app, &command.username).await?;

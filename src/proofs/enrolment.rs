@@ -162,7 +162,9 @@ pub async fn confirm(
     let recovery = match user.recovery {
         Some(_) => None,
         None => {
-            let (codes, issued) = issue_recovery_codes(app, user, origin).await?;
+            // A command of its own: its events need ids of their own.
+            let origin = Origin { seed: app.chance().bytes()?, idempotency: None, ..origin.clone() };
+            let (codes, issued) = issue_recovery_codes(app, user, &origin).await?;
             receipt = issued.or(receipt);
             Some(codes)
         }

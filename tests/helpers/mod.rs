@@ -2,10 +2,12 @@
 
 mod client;
 mod logs;
+mod outside;
 pub mod routes;
 
 pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
+pub use outside::{Hook, Mailbox, free_port, wait_for_port};
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, mpsc};

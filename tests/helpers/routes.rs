@@ -76,6 +76,7 @@ fn usual(route: &str, ids: &Ids) -> Option<Value> {
         "POST /v1/patients/{patient}/restrictions" => json!({"role": "nurse"}),
         "POST /v1/patients/{patient}/disclosures" => json!({"label": "SUD"}),
         "POST /v1/access-reviews" => json!({"title": "Sample", "due_at": "2999-01-01T00:00:00Z"}),
+        "POST /v1/services" => json!({"username": format!("n-{}", uuid::Uuid::now_v7().simple())}),
         "POST /v1/replay" => json!({"patient": ids.get("patient"), "limit": 10}),
         _ => return None,
     })

@@ -38,6 +38,9 @@ pub struct LoginAnswer {
     /// With cookies: to be sent as `X-CSRF-Token` with every request that changes something.
     #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<String>,
+    /// If a first factor was enrolled in this login: each counts once, and they are shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes: Option<Vec<String>>,
 }
 
 /// The next question.
@@ -81,6 +84,7 @@ struct Tokens {
     tenant: TenantId,
     /// Until when cookies are of any use.
     lasts_s: u32,
+    recovery: Option<Vec<String>>,
 }
 
 /// The answer to a step of a login, whichever way it was made.
@@ -88,6 +92,19 @@ struct Tokens {
 /// # Errors
 /// If it cannot be written as JSON.
 pub fn step_answer(app: &App, step: Step, cookies: bool) -> Result<HttpResponse, Problem> {
+    step_answer_with(app, step, cookies, None)
+}
+
+/// As [`step_answer`], with the recovery codes that were made on the way.
+///
+/// # Errors
+/// As there.
+pub fn step_answer_with(
+    app: &App,
+    step: Step,
+    cookies: bool,
+    recovery: Option<Vec<String>>,
+) -> Result<HttpResponse, Problem> {
     let begun = match step {
         Step::Begun(begun) => *begun,
         Step::Asked(asked) => return answer::json(StatusCode::OK, &AskedAnswer::from(*asked)),
@@ -99,6 +116,7 @@ pub fn step_answer(app: &App, step: Step, cookies: bool) -> Result<HttpResponse,
         device: begun.device,
         session: begun.session,
         tenant: begun.tenant,
+        recovery,
     };
     let mut answer = token_answer(app, tokens, cookies)?;
     answer::add_receipt(answer.headers_mut(), &begun.receipt);
@@ -113,6 +131,7 @@ pub(super) fn refreshed(app: &App, refreshed: Refreshed, cookies: bool) -> Resul
         device: None,
         session: refreshed.session.session,
         tenant: refreshed.tenant,
+        recovery: None,
         lasts_s: seconds_until(app, refreshed.session.expires_at),
     };
     token_answer(app, tokens, cookies)
@@ -129,6 +148,7 @@ fn token_answer(app: &App, tokens: Tokens, cookies: bool) -> Result<HttpResponse
         session: tokens.session,
         device,
         csrf_token: None,
+        recovery_codes: tokens.recovery,
     };
     if !cookies {
         return answer::json(StatusCode::OK, &body);

@@ -1,6 +1,7 @@
 //! What errors of proofs, enrolments and resets mean to a caller.
 
 use super::{Kind, Problem};
+use crate::challenge::ChallengeError;
 use crate::passwords::reset::ResetError;
 use crate::proofs::ProofError;
 use crate::proofs::external::ExternalError;
@@ -45,6 +46,17 @@ impl From<ExternalError> for Problem {
             ExternalError::Token(error) => error.into(),
             ExternalError::NoChance(error) => error.into(),
             ExternalError::Secret(_) | ExternalError::Lost => Self::internal("a login elsewhere failed", &error),
+        }
+    }
+}
+
+impl From<ChallengeError> for Problem {
+    fn from(error: ChallengeError) -> Self {
+        match error {
+            ChallengeError::Invalid | ChallengeError::Expired => {
+                Self::new(Kind::LoginFailed, "the challenge is not good any more: begin again")
+            }
+            ChallengeError::Secret(error) => Self::internal("a challenge could not be opened", &error),
         }
     }
 }
