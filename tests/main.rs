@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod crash;
 mod helpers;
+mod matrix;
 mod parsers;
 mod program;
 mod scan;
