@@ -2,7 +2,7 @@
 # Needs WARDBOOK, the path of the built program. Everything goes through the same commands that a person would type.
 
 # name:role pairs, one for each role.
-HOUSE_USERS="admin:admin registrar:registrar physician:physician nurse:nurse billing:billing auditor:auditor officer:compliance-officer"
+HOUSE_USERS="admin:admin registrar:registrar physician:physician nurse:nurse billing:billing auditor:auditor officer:compliance-officer system:system-admin security:security-admin paramedic:paramedic"
 HOUSE_ADDRESS=""
 
 # house_fill DIR FILES: creates keys and ledger, a user of each role, and imports the patients. Does nothing that was done before.
