@@ -165,7 +165,9 @@ impl Tokens {
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| TokenKeyError::Generate)?;
         let der: Pkcs8V1Der = pair.as_der().map_err(|_| TokenKeyError::Generate)?;
         let text = zeroize::Zeroizing::new(pem(der.as_ref()));
-        let path = self.0.dir.join(format!("{:016}.pem", now.as_microsecond()));
+        // Two keys made in one microsecond, by a clock that stands still: the second one is named as if made after.
+        let names = (now.as_microsecond()..).map(|micros| self.0.dir.join(format!("{micros:016}.pem")));
+        let path = names.into_iter().find(|path| !path.exists()).ok_or(TokenKeyError::Generate)?;
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -114,8 +114,8 @@ const fn of_review_event(event: &AccessReviewEvent) -> ReviewId {
 
 fn of_record_event(event: &RecordEvent) -> Route {
     let (record, patient) = match event {
-        RecordEvent::DraftSaved(e) => return of_patient(records::draft_stream(e.draft), e.patient),
-        RecordEvent::DraftDiscarded(e) => return of_patient(records::draft_stream(e.draft), e.patient),
+        RecordEvent::DraftSaved(e) => return of_patient(records::draft_stream(e.patient, e.draft), e.patient),
+        RecordEvent::DraftDiscarded(e) => return of_patient(records::draft_stream(e.patient, e.draft), e.patient),
         RecordEvent::Added(e) => (e.record, e.patient),
         RecordEvent::Amended(e) => (e.record, e.patient),
         RecordEvent::Signed(e) => (e.record, e.patient),

@@ -332,10 +332,10 @@ pub struct RecordRetracted {
     pub by: UserId,
 }
 
-/// The stream of a draft.
+/// The stream of a draft. The patient is a part of it, so that nobody learns from a draft's id whether others have it.
 #[must_use]
-pub fn draft_stream(draft: RecordId) -> String {
-    format!("drafts-{draft}")
+pub fn draft_stream(patient: PatientId, draft: RecordId) -> String {
+    format!("drafts-{patient}-{draft}")
 }
 
 /// What somebody was writing was kept (IAM-18). Nobody but its author sees it.

@@ -225,3 +225,80 @@ fn facts_follow_the_events_that_change_them() {
     assert_eq!(views.principal(user(9)).unwrap(), None);
     assert_eq!(views.patient_facts(patient(9)).unwrap(), None);
 }
+
+mod consent {
+    use wardbook_events::PatientId;
+    use wardbook_events::consent::{
+        AccessRestricted, DisclosurePermitted, DisclosureWithdrawn, ProxyGranted, RestrictionLifted, Whom, stream,
+    };
+    use wardbook_events::records::Sensitivity::{Psychotherapy, SubstanceUse};
+
+    use super::*;
+
+    fn say(log: &mut Log, patient: PatientId, event: impl Into<wardbook_events::Event>) {
+        log.add(stream(patient), &[patient], event);
+    }
+
+    #[test]
+    fn of_a_merged_patient_the_stricter_counts() {
+        let mut log = Log::default();
+        let (one, two) = (patient(1), patient(2));
+        log.register(1, Vec::new());
+        log.register(2, Vec::new());
+        let agreed = |patient| DisclosurePermitted { patient, label: SubstanceUse, to: None };
+        say(&mut log, one, agreed(one));
+        say(&mut log, one, AccessRestricted { patient: one, whom: Whom::User(user(7)) });
+        say(&mut log, two, AccessRestricted { patient: two, whom: Whom::Role(Role::Nurse) });
+        say(&mut log, two, DisclosurePermitted { patient: two, label: Psychotherapy, to: Some(user(3)) });
+        say(&mut log, one, ProxyGranted { patient: one, user: user(4), until: Some(at(50)) });
+        say(&mut log, two, ProxyGranted { patient: two, user: user(4), until: None });
+        log.merge(1, 2);
+        let (_dir, views) = views(&log);
+        for number in [1, 2] {
+            let known = views.patient_facts(patient(number)).unwrap().unwrap();
+            let facts = &known.facts;
+            assert!(facts.sud_permitted && facts.denied_users == [user(7)].into(), "{facts:?}");
+            assert_eq!((&facts.denied_roles, &facts.psychotherapy_to), (&[Role::Nurse].into(), &[user(3)].into()));
+            assert_eq!(facts.proxies, [(user(4), None)].into());
+        }
+        let before = log.events.len();
+        say(&mut log, two, DisclosureWithdrawn { patient: two, label: SubstanceUse, to: None });
+        say(&mut log, one, RestrictionLifted { patient: one, whom: Whom::User(user(7)) });
+        views.apply(Stretch::of(&log.events[before..])).unwrap();
+        let known = views.patient_facts(one).unwrap().unwrap();
+        assert!(!known.facts.sud_permitted && known.facts.denied_users.is_empty(), "seen at once");
+    }
+}
+
+mod elevations {
+    use wardbook_events::ElevationId;
+    use wardbook_events::elevations::{ElevationEnded, ElevationGranted, ElevationRequested, stream};
+
+    use super::*;
+    use crate::elevations::Stage;
+    use crate::testing::uuid;
+
+    #[test]
+    fn a_role_for_a_short_time_is_a_fact_about_the_user() {
+        let mut log = Log::default();
+        log.user(1, vec![Role::SystemAdmin]);
+        let (elevation, user, role) = (ElevationId::new(uuid(9, 1)), user(1), Role::Admin);
+        let (reason, answer_until) = ("ticket".to_owned(), at(100));
+        log.add(stream(user), &[], ElevationRequested { elevation, user, role, lasts_s: 60, reason, answer_until });
+        let (_dir, views) = views(&log);
+        let roles = |second| views.principal(user).unwrap().unwrap().principal.roles_at(at(second));
+        assert_eq!(roles(3), [Role::SystemAdmin].into());
+        let granted = ElevationGranted { elevation, user, role, until: at(60), by: None, review_due_at: None };
+        let before = log.events.len();
+        log.add(stream(user), &[], granted);
+        views.apply(Stretch::of(&log.events[before..])).unwrap();
+        assert_eq!((roles(59), roles(60)), ([Role::SystemAdmin, Role::Admin].into(), [Role::SystemAdmin].into()));
+        let before = log.events.len();
+        log.add(stream(user), &[], ElevationEnded { elevation, user, role, by: user });
+        views.apply(Stretch::of(&log.events[before..])).unwrap();
+        assert_eq!(roles(5), [Role::SystemAdmin].into());
+        let page = views.elevations.list(tenant(0), None, None, 5).unwrap();
+        assert!(matches!(page.items[0].stage, Stage::Ended { .. }) && page.next.is_none());
+        assert_eq!(views.elevations.list(tenant(1), None, None, 5).unwrap().items, []);
+    }
+}

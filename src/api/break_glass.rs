@@ -116,6 +116,7 @@ fn own(caller: &Caller, emergency: EmergencyId) -> Result<Emergency, Problem> {
     ))]
 #[post("/v1/break-glass")]
 pub async fn start_emergency(caller: Caller, body: web::Json<StartBody>) -> Result<HttpResponse, Problem> {
+    caller.must_be_fresh()?;
     let StartBody { patient, reason, detail, location, attested } = body.into_inner();
     if !attested {
         return Err(Problem::new(Kind::Invalid, "attest that this is an emergency: send attested as true"));
@@ -153,6 +154,7 @@ pub async fn start_emergency(caller: Caller, body: web::Json<StartBody>) -> Resu
 ))]
 #[post("/v1/break-glass/{emergency}/extend")]
 pub async fn extend_emergency(caller: Caller, emergency: web::Path<EmergencyId>) -> Result<HttpResponse, Problem> {
+    caller.must_be_fresh()?;
     let known = own(&caller, *emergency)?;
     let case = Case::exactly(&caller.app, &caller.asker, known.patient)?;
     let permit = case.act(Action::StartEmergency).await?;

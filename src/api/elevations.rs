@@ -202,6 +202,9 @@ fn find(caller: &Caller, elevation: ElevationId) -> Result<Elevation, Problem> {
 }
 
 async fn answered(caller: &Caller, elevation: ElevationId, command: Command) -> Result<HttpResponse, Problem> {
+    if command != Command::End {
+        caller.must_be_fresh()?;
+    }
     let found = find(caller, elevation)?;
     let (app, asker) = (&caller.app, &caller.asker);
     let own = command == Command::End && found.user == asker.principal().user;

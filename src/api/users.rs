@@ -132,6 +132,12 @@ async fn hashed(caller: &Caller, password: SecretString, username: &str) -> Resu
     PasswordHash::new(&phc).ok_or_else(|| Problem::internal("a hash of our own was refused", &"not argon2id"))
 }
 
+/// Granting a role takes a fresh proof of who asks (IAM-09).
+async fn grant(caller: &Caller, target: Target<'_>) -> Result<Permit, Problem> {
+    caller.must_be_fresh()?;
+    Ok(allow(&caller.app, &caller.asker, Action::GrantRoles, target).await?.0)
+}
+
 /// Creates a user. When it answers, the user can log in.
 #[utoipa::path(tag = "users", security(("bearer" = [])), request_body = CreateBody, responses(
     (status = 201, description = "created", body = CreatedAnswer),
@@ -141,6 +147,7 @@ async fn hashed(caller: &Caller, password: SecretString, username: &str) -> Resu
 ))]
 #[post("/v1/users")]
 pub async fn create_user(caller: Caller, body: web::Json<CreateBody>) -> Result<HttpResponse, Problem> {
+    caller.must_be_fresh()?; // it grants roles
     let permit = manage(&caller, Target::Tenant).await?;
     let CreateBody { username, password, roles, departments, patient } = body.into_inner();
     let password = match password {
@@ -208,7 +215,7 @@ pub async fn grant_role(
     user: web::Path<UserId>,
     body: web::Json<RoleBody>,
 ) -> Result<HttpResponse, Problem> {
-    let permit = manage(&caller, Target::User(*user)).await?;
+    let permit = grant(&caller, Target::User(*user)).await?;
     let done = caller.app.commands().grant_role(&permit, &caller.origin()?, *user, body.role).await?;
     seen(&caller, &done).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))
@@ -224,7 +231,7 @@ pub async fn grant_role(
 #[delete("/v1/users/{user}/roles/{role}")]
 pub async fn revoke_role(caller: Caller, path: web::Path<(UserId, Role)>) -> Result<HttpResponse, Problem> {
     let (user, role) = *path;
-    let permit = manage(&caller, Target::User(user)).await?;
+    let permit = grant(&caller, Target::User(user)).await?;
     let done = caller.app.commands().revoke_role(&permit, &caller.origin()?, user, role).await?;
     seen(&caller, &done).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))

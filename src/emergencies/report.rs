@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wardbook_events::access::AccessEvent;
@@ -183,12 +182,7 @@ fn other_patients(app: &App, one: &Emergency) -> Result<usize, Problem> {
 /// Whether the user has shifts, and it began in none of them. Older shifts than today's are in the trail only.
 fn is_off_shift(app: &App, one: &Emergency) -> Result<bool, Problem> {
     let Some(user) = app.views().principal(one.user)? else { return Ok(false) };
-    let began = one.started_at.to_zoned(TimeZone::UTC);
-    let clock = WallClock {
-        weekday: began.weekday().to_monday_one_offset().unsigned_abs(),
-        minute: u16::from(began.hour().unsigned_abs()) * 60 + u16::from(began.minute().unsigned_abs()),
-        open: true,
-    };
+    let clock = WallClock { open: true, ..app.hours().at(one.started_at) };
     // Without shifts of their own people work whenever the organisation does, and nothing stands out.
     Ok(!user.principal.shifts.is_empty() && !user.principal.is_on_shift(one.started_at, clock))
 }

@@ -1,10 +1,14 @@
 //! The HTTP API, from outside.
 
+mod access_reviews;
+mod alerts;
 mod audit;
 mod auth;
+mod break_glass;
 mod consent;
 mod drafts;
 mod edge;
+mod elevations;
 mod external;
 mod factors;
 mod hidden;

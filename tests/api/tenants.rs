@@ -67,7 +67,51 @@ impl Organisation {
             ("event", added.header("wardbook-event").to_owned()),
             ("session", session),
         ]);
-        Self { tenant, users, ids, marks }
+        let mut of = Self { tenant, users, ids, marks };
+        for (name, id) in of.more(test) {
+            of.marks.push(id.clone());
+            of.ids.insert(name, id);
+        }
+        of
+    }
+
+    /// Things that have an id of their own: an emergency and its alert, an elevation, a review of access, a draft.
+    fn more(&self, test: &TestApp) -> Vec<(&'static str, String)> {
+        let id = |answer: Answer, name: &'static str| {
+            let answer = done(answer);
+            (name, answer.json()[name].as_str().unwrap().to_owned())
+        };
+        let physician = self.client(Role::Physician);
+        let newest = (test.app.ledger().head().durable - 1).to_string();
+        let physician = &physician.with("If-Ledger-Position", &newest);
+        let urgent = physician.with("Purpose-Of-Use", "ETREAT");
+        let glass = json!({"patient": self.ids["into"], "reason": "code-blue", "location": "ED 2", "attested": true});
+        let emergency = urgent.post("/v1/break-glass", &glass);
+        let officer = self.client(Role::ComplianceOfficer);
+        let role = json!({"role": "security-admin", "minutes": 30, "reason": "a test of organisations"});
+        let review = json!({"title": "Quarter", "roles": ["nurse"], "due_at": "2026-03-20T12:00:00Z"});
+        let draft = Uuid::now_v7().to_string();
+        let note = json!({"type": "note", "body": {"code": {"text": "not yet"}}});
+        done(physician.put(&format!("/v1/patients/{}/drafts/{draft}", self.ids["patient"]), &note));
+        let alert = (0..400).find_map(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            let newest = (test.app.ledger().head().durable - 1).to_string();
+            let alerts = officer.with("If-Ledger-Position", &newest).get("/v1/alerts").json();
+            alerts["alerts"][0]["alert"].as_str().map(|id| ("alert", id.to_owned()))
+        });
+        let key = json!({"name": "nightly", "scopes": ["read-chart"], "expires_at": "2026-06-01T00:00:00Z"});
+        let service = json!({"username": format!("{}nightly", self.marks[3])});
+        let made = [
+            id(physician.post("/v1/auth/api-keys", &key), "id"),
+            id(self.client(Role::Admin).post("/v1/services", &service), "service"),
+            id(physician.get("/v1/auth/session"), "session"),
+            id(emergency, "emergency"),
+            id(self.client(Role::SystemAdmin).post("/v1/elevations", &role), "elevation"),
+            id(officer.post("/v1/access-reviews", &review), "review"),
+            ("draft", draft),
+            alert.expect("the alert about the emergency"),
+        ];
+        made.map(|(name, id)| (if name == "id" { "key" } else { name }, id)).into()
     }
 }
 
@@ -79,8 +123,14 @@ fn done(answer: Answer) -> Answer {
 
 /// Values of parameters that are ids of nothing.
 fn constants() -> Ids {
-    let known =
-        [("role", "nurse"), ("kind", "not-found"), ("name", "patients"), ("path", "0/000.p/1"), ("provider", "none")];
+    let known = [
+        ("role", "nurse"),
+        ("kind", "not-found"),
+        ("name", "patients"),
+        ("path", "0/000.p/1"),
+        ("provider", "none"),
+        ("factor", "totp"),
+    ];
     known.map(|(name, value)| (name, value.to_owned())).into()
 }
 
@@ -128,6 +178,10 @@ fn no_route_tells_one_organisation_of_another() {
                     }
                     route.call(client, &path, ids)
                 };
+                // Saving makes a draft of one's own under the id that was guessed; that it answers alike is what counts.
+                if name == Some("draft") && !route.name().starts_with("PUT") {
+                    continue;
+                }
                 let (foreign, nobodys) = (call(&alpha.ids), call(&unknown));
                 let what = format!("{} as {role:?}, {name:?} of the other organisation", route.name());
                 tells_nothing(&foreign, &alpha, &what);
@@ -135,6 +189,7 @@ fn no_route_tells_one_organisation_of_another() {
                 if foreign.status < 300 && nobodys.status < 300 {
                     continue; // A list of one's own, or something made new: what it says was looked through above.
                 }
+                assert_eq!(foreign.status, nobodys.status, "{what}: {} / {}", foreign.text(), nobodys.text());
                 same_answer(&foreign, &nobodys);
                 compared += 1;
                 if !matches!(foreign.status, 400 | 415 | 422) {
@@ -158,7 +213,7 @@ fn untried(known: &BTreeSet<&'static str>) {
     for route in routes() {
         for param in route.params.iter().filter(|param| !known.contains(param.as_str())) {
             if !constants().contains_key(param.as_str()) {
-                println!("{}: no {param} of the other organisation is tried", route.name());
+                panic!("{}: make a {param}, so that the other organisation's is tried", route.name());
             }
         }
     }

@@ -109,7 +109,8 @@ fn a_checkpoint_kept_elsewhere_shows_a_log_that_was_written_anew() {
     // The same people with the same keys write another history: the log itself is flawless.
     let other = Place::new();
     copy_dir(&place.data().join("keys"), &other.data().join("keys"));
-    for name in ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"] {
+    for name in ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "more"]
+    {
         other.user(name, "nurse", &[]);
     }
     other.verified();

@@ -131,7 +131,7 @@ impl std::fmt::Debug for SaveDraft {
 /// The draft, if the patient takes entries.
 fn load(desk: &mut Desk<'_>, patient: PatientId, draft: RecordId) -> Result<Arc<Draft>, CommandError> {
     desk.load::<patients::State>(&wardbook_events::patients::stream(patient))?.active()?;
-    desk.load(&draft_stream(draft))
+    desk.load(&draft_stream(patient, draft))
 }
 
 impl Commands {
@@ -155,9 +155,10 @@ impl Commands {
             return Err(Rejection::DraftTooLarge.into());
         }
         let bytes = origin.known_by("save-draft", &command)?;
-        self.run(Task::new(context, origin, draft_stream(draft), bytes, ()), move |desk| {
+        self.run(Task::new(context, origin, draft_stream(patient, draft), bytes, ()), move |desk| {
             let state = load(desk, patient, draft)?;
-            if *desk.load::<RecordState>(&stream(draft))? != RecordState::Unknown {
+            // Of somebody else's entry with this id nothing is learnt here.
+            if desk.load::<RecordState>(&stream(draft))?.of(patient).is_ok() {
                 return Err(Rejection::Discarded.into());
             }
             let SaveDraft { kind, sensitivity, body, .. } = &command;
@@ -182,8 +183,8 @@ impl Commands {
     ) -> Result<Done<()>, CommandError> {
         let context = writing(permit, origin, patient, draft)?;
         let bytes = origin.known_by("discard-draft", &(patient, draft))?;
-        self.run(Task::new(context, origin, draft_stream(draft), bytes, ()), move |desk| {
-            let state = desk.load::<Draft>(&draft_stream(draft))?;
+        self.run(Task::new(context, origin, draft_stream(patient, draft), bytes, ()), move |desk| {
+            let state = desk.load::<Draft>(&draft_stream(patient, draft))?;
             Ok(decide_draft(&state, (patient, draft), DraftCommand::Discard, &context)?)
         })
         .await

@@ -120,7 +120,7 @@ impl Projection<IdentityView> {
             if sessions.len() >= limit {
                 break;
             }
-            sessions.extend(self.session(id)?.filter(|session| session.seen_at < before));
+            sessions.extend(self.session(id)?.filter(|session| session.seen_at <= before));
         }
         Ok(sessions)
     }
