@@ -76,7 +76,7 @@ fn named(pairs: Vec<(&'static str, Value)>) -> impl Iterator<Item = (String, Val
 
 /// Cedar alone: the same chart, the same policies all in one set, everything parsed and built before.
 fn peer() -> Result<impl Fn() -> bool, Box<dyn Error>> {
-    let uid = |kind: &str, id: &str| EntityUid::from_str(&format!("Wardbook::{kind}::\"{id}\""));
+    let uid = |kind: &str, id: &str| EntityUid::from_str(&format!("Wardbook::{kind}::\"{id}\"")).map_err(Box::new);
     let value = |kind: &str, id: &str| uid(kind, id).map(Value::new_entity_uid);
     let flags = ["own", "proxy", "breakGlass", "denied", "psychotherapy"].map(|name| (name, Value::new_bool(false)));
     let mut asker = flags.to_vec();

@@ -9,7 +9,7 @@ fn a_campaign_takes_roles_away_and_leaves_evidence() {
     let officer_id = test.user("officer", &[Role::ComplianceOfficer], None);
     let second_id = test.user("second", &[Role::ComplianceOfficer], None);
     let auditor = test.user("auditor", &[Role::Auditor, Role::Quality], None);
-    let (officer, second, reader) = (test.log_in("officer"), test.log_in("second"), test.log_in("auditor"));
+    let (officer, reader) = (test.log_in("officer"), test.log_in("auditor"));
     let audit = "/v1/audit/events";
     assert_eq!(reader.with("Purpose-Of-Use", "HCOMPL").get(audit).status, 200);
     let due = noon() + jiff::SignedDuration::from_hours(1);

@@ -95,7 +95,7 @@ fn only_technical_roles_and_only_those_that_need_not_stay_apart() {
 fn one_at_a_time() {
     let other = requested(2, Role::SystemAdmin, 60);
     let ask = || ask(Role::Admin, HOUR_S, false);
-    given(&[other.clone()]).when(act(OWNER, 59, &[], ask())).rejected(Rejection::ElevationOpen);
+    given(std::slice::from_ref(&other)).when(act(OWNER, 59, &[], ask())).rejected(Rejection::ElevationOpen);
     given(&[other]).when(act(OWNER, 60, &[], ask())).then([requested(1, Role::Admin, 25 * 60)]);
 }
 

@@ -109,7 +109,7 @@ async fn failures_lock_and_then_say_nothing_more() {
     let house = house();
     let user = nurse(&house).await;
     let rules = LoginRules { failures_max: 2, ..RULES };
-    // The ledger in memory has a clock of its own.
+    #[expect(clippy::disallowed_methods, reason = "the ledger in memory has a clock of its own, the machine's")]
     let fail = async |rules| {
         let origin = Origin { now: jiff::Timestamp::now(), ..stranger() };
         house.commands.fail_login(tenant(), &origin, user, Factor::Password, false, rules).await.unwrap()

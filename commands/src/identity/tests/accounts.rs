@@ -196,8 +196,8 @@ fn an_account_elsewhere_belongs_to_one_user() {
     let unlinked: Event = ExternalUnlinked { user: user(2), provider: "ad".into(), subject: hash(1) }.into();
     let link = |who| move |holder: &Holder| externals::link(holder, user(who), "ad", &hash(1));
     given(&[]).when(link(2)).then([linked.clone()]);
-    given(&[linked.clone()]).when(link(2)).then_nothing();
-    given(&[linked.clone()]).when(link(3)).rejected(Rejection::ExternalTaken);
+    given(std::slice::from_ref(&linked)).when(link(2)).then_nothing();
+    given(std::slice::from_ref(&linked)).when(link(3)).rejected(Rejection::ExternalTaken);
     given(&[]).when(|h: &Holder| externals::link(h, user(2), "", &hash(1))).rejected(Rejection::BadLabel);
     given(&[]).when(|h: &Holder| externals::link(h, user(2), "ad", "AB")).rejected(Rejection::BadHash);
 
@@ -206,8 +206,10 @@ fn an_account_elsewhere_belongs_to_one_user() {
         let state = &state;
         move |h: &Holder| externals::unlink(state.within(tenant())?, h, user(who), ("ad", &hash(1)), &context())
     };
-    given(&[linked.clone()]).when(unlink(2)).then([unlinked.clone(), ended(&[1], EndReason::FactorChanged)]);
-    given(&[linked.clone()]).when(unlink(3)).rejected(Rejection::NotFound);
+    given(std::slice::from_ref(&linked))
+        .when(unlink(2))
+        .then([unlinked.clone(), ended(&[1], EndReason::FactorChanged)]);
+    given(std::slice::from_ref(&linked)).when(unlink(3)).rejected(Rejection::NotFound);
     given(&[linked.clone(), unlinked.clone()]).when(unlink(2)).rejected(Rejection::NotFound);
     given(&[linked, unlinked]).when(link(3)).then([ExternalLinked {
         user: user(3),

@@ -10,7 +10,7 @@ use crate::identity::accounts::{self, Username};
 use crate::identity::sessions::{self, SessionState, Which};
 
 #[derive(Debug, Clone)]
-enum Step {
+enum Deed {
     LogIn { session: u128, proofs: Vec<Proof>, known_device: bool },
     Fail { factor: Factor, known_device: bool },
     StepUp { session: u128, proof: Proof },
@@ -36,21 +36,21 @@ fn a_proof() -> impl Strategy<Value = Proof> {
         (0..4_u128).prop_map(|n| Proof::EmailCode { challenge: challenge(n) }),
     ]
 }
-fn a_step() -> impl Strategy<Value = Step> {
+fn a_deed() -> impl Strategy<Value = Deed> {
     let proofs = || prop::collection::vec(a_proof(), 0..4);
     let factor = prop_oneof![Just(Factor::Password), Just(Factor::EmailCode)];
     prop_oneof![
         5 => (0..8_u128, proofs(), any::<bool>())
-            .prop_map(|(session, proofs, known_device)| Step::LogIn { session, proofs, known_device }),
-        2 => (factor, any::<bool>()).prop_map(|(factor, known_device)| Step::Fail { factor, known_device }),
-        2 => (0..8_u128, a_proof()).prop_map(|(session, proof)| Step::StepUp { session, proof }),
-        2 => (0..8_u128, 0..6_u128, 0..6_u128).prop_map(|(session, old, new)| Step::Refresh { session, old, new }),
-        1 => (0..8_u128).prop_map(|session| Step::Lock { session }),
-        1 => (0..8_u128, a_proof()).prop_map(|(session, proof)| Step::Unlock { session, proof }),
-        1 => (0..8_u128).prop_map(|session| Step::End { session }),
-        1 => (0..4_u128).prop_map(|challenge| Step::Send { challenge }),
-        1 => Just(Step::Toggle),
-        1 => (0..40_i64).prop_map(Step::Wait),
+            .prop_map(|(session, proofs, known_device)| Deed::LogIn { session, proofs, known_device }),
+        2 => (factor, any::<bool>()).prop_map(|(factor, known_device)| Deed::Fail { factor, known_device }),
+        2 => (0..8_u128, a_proof()).prop_map(|(session, proof)| Deed::StepUp { session, proof }),
+        2 => (0..8_u128, 0..6_u128, 0..6_u128).prop_map(|(session, old, new)| Deed::Refresh { session, old, new }),
+        1 => (0..8_u128).prop_map(|session| Deed::Lock { session }),
+        1 => (0..8_u128, a_proof()).prop_map(|(session, proof)| Deed::Unlock { session, proof }),
+        1 => (0..8_u128).prop_map(|session| Deed::End { session }),
+        1 => (0..4_u128).prop_map(|challenge| Deed::Send { challenge }),
+        1 => Just(Deed::Toggle),
+        1 => (0..40_i64).prop_map(Deed::Wait),
     ]
 }
 
@@ -79,36 +79,36 @@ impl World {
         Self { user, sessions: BTreeMap::new(), minute: 0, used: BTreeSet::new(), failures: 0 }
     }
 
-    fn decide(&self, step: &Step) -> Result<Vec<Event>, Rejection> {
+    fn decide(&self, step: &Deed) -> Result<Vec<Event>, Rejection> {
         let (was, context) = (self.user.within(tenant())?, at(self.minute));
         let life = |n: &u128| self.sessions.get(n).cloned().unwrap_or_default();
         let about = |n: &u128| (user(2), session(*n));
         match step {
-            Step::LogIn { session: n, proofs, known_device } => {
+            Deed::LogIn { session: n, proofs, known_device } => {
                 let expires_at = context.now + SignedDuration::from_mins(60);
                 let begin = Begin { expires_at, known_device: *known_device, ..begin(*n, proofs) };
                 logins::log_in(was, user(2), begin, RULES, &context)
             }
-            Step::Fail { factor, known_device } => logins::fail(was, user(2), *factor, *known_device, RULES, &context),
-            Step::StepUp { session: n, proof } => logins::step_up(was, user(2), session(*n), proof.clone(), &context),
-            Step::Refresh { session: n, old, new } => {
+            Deed::Fail { factor, known_device } => logins::fail(was, user(2), *factor, *known_device, RULES, &context),
+            Deed::StepUp { session: n, proof } => logins::step_up(was, user(2), session(*n), proof.clone(), &context),
+            Deed::Refresh { session: n, old, new } => {
                 let (old, new) = (hash(n + 100 * old), hash(n + 100 * new));
                 sessions::refresh(was, &life(n), about(n), (&old, new), &context)
             }
-            Step::Lock { session: n } => sessions::lock(was, &life(n), about(n), &context),
-            Step::Unlock { session: n, proof } => sessions::unlock(was, &life(n), about(n), proof.clone(), &context),
-            Step::End { session: n } => {
+            Deed::Lock { session: n } => sessions::lock(was, &life(n), about(n), &context),
+            Deed::Unlock { session: n, proof } => sessions::unlock(was, &life(n), about(n), proof.clone(), &context),
+            Deed::End { session: n } => {
                 let which = Which::These(ids(&[*n]));
                 Ok(sessions::ended(was, user(2), &which, EndReason::User, &context).into_iter().collect())
             }
-            Step::Send { challenge: n } => {
+            Deed::Send { challenge: n } => {
                 let sent =
                     CodeSent { expires_at: context.now + SignedDuration::from_mins(5), ..code(*n, Channel::Email) };
                 super::super::factors::send_code(was, sent, &context)
             }
-            Step::Toggle if was.enabled => Ok(accounts::disable(was, user(2))),
-            Step::Toggle => Ok(accounts::enable(was, user(2))),
-            Step::Wait(_) => Ok(Vec::new()),
+            Deed::Toggle if was.enabled => Ok(accounts::disable(was, user(2))),
+            Deed::Toggle => Ok(accounts::enable(was, user(2))),
+            Deed::Wait(_) => Ok(Vec::new()),
         }
     }
 
@@ -149,11 +149,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn no_sequence_gives_too_many_sessions_or_takes_a_proof_twice(steps in prop::collection::vec(a_step(), 0..60)) {
+    fn no_sequence_gives_too_many_sessions_or_takes_a_proof_twice(steps in prop::collection::vec(a_deed(), 0..60)) {
         let mut world = World::new();
         let (mut began, mut waited) = (BTreeSet::new(), 0);
         for step in &steps {
-            if let Step::Wait(minutes) = step {
+            if let Deed::Wait(minutes) = step {
                 world.minute += minutes;
                 waited += minutes;
             }
@@ -163,7 +163,7 @@ proptest! {
                 if let Event::Identity(IdentityEvent::LoggedIn(e)) = event {
                     prop_assert!(began.insert(e.session), "a session began twice");
                     let User { enabled, failures, .. } = before.within(tenant()).unwrap();
-                    let Step::LogIn { known_device, .. } = step else { panic!() };
+                    let Deed::LogIn { known_device, .. } = step else { panic!() };
                     prop_assert!(*enabled && failures.locked(*known_device, minutes(world.minute)).is_none());
                 }
                 world.take(event);
@@ -174,7 +174,7 @@ proptest! {
             prop_assert!(was.enabled || live == 0);
         }
         // At most nine tries of each kind of device between two locks or successes; a lock lasts half an hour.
-        let successes = began.len() + steps.iter().filter(|step| matches!(step, Step::StepUp { .. })).count();
+        let successes = began.len() + steps.iter().filter(|step| matches!(step, Deed::StepUp { .. })).count();
         prop_assert!(world.failures <= 5 * 2 * (1 + waited as usize / 30 + successes) + waited as usize);
     }
 
