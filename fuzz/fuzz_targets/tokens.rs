@@ -22,4 +22,7 @@ fuzz_target!(|text: &str| {
         assert!(text.ends_with(&format!("{}_{}", tenant.uuid().simple(), sealed.as_str())));
     }
     let _ = proofs::assertions::claimed_user(text);
+    if let Some(value) = wardbook::api::cookies::parse(text, "__Host-wardbook") {
+        assert!(text.contains(&format!("__Host-wardbook={value}")));
+    }
 });

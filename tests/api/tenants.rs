@@ -328,7 +328,8 @@ fn lists_have_all_of_ones_own_and_nothing_else() {
             assert!(listed.contains(next), "the mark of the next page is a user on this one");
             path = format!("/v1/users?limit=3&after={next}");
         }
-        assert_eq!(listed, of.users.values().map(|(user, _)| user.to_string()).collect());
+        let programs = of.ids.get("service").cloned();
+        assert_eq!(listed, of.users.values().map(|(user, _)| user.to_string()).chain(programs).collect());
     }
     for (of, other) in [(&alpha, &omega), (&omega, &alpha)] {
         let trail = done(of.client(Role::Auditor).get("/v1/audit/events?limit=200"));

@@ -244,7 +244,11 @@ fn a_session_lives_until_it_is_ended() {
     ended(&mut log, &[3], EndReason::Idle);
     let (_dir, views) = views(&log);
     let one = session_row(&views, 1);
-    assert_eq!((one.refresh.as_deref(), one.seen_at, one.locked_at), (Some("r2"), at(6), Some(at(7))));
+    assert_eq!(
+        (one.refresh.as_deref(), one.seen_at, one.locked_at),
+        (Some("r2"), at(5), Some(at(7))),
+        "renewing is no sign of life"
+    );
     let two = session_row(&views, 2);
     assert_eq!((two.locked_at, two.seen_at, two.documentation_until), (None, at(10), Some(at(77))));
     assert_eq!((two.mfa, two.proven_at), (0, at(3)), "the password that unlocks is no step-up");
@@ -287,8 +291,8 @@ fn the_sweep_sees_live_sessions_only() {
     }
     assert_eq!(seen, ids(&live(15, None, 9)), "page by page");
     let idle = |before| ids(&views.identity.idle_sessions(at(30), at(before), 9).unwrap());
-    assert_eq!(idle(12), [session(31)]);
-    assert_eq!(idle(13).len(), 2);
+    assert_eq!(idle(11), [session(31)], "since that very instant");
+    assert_eq!(idle(12).len(), 2);
     assert_eq!(views.identity.idle_sessions(at(30), at(13), 1).unwrap().len(), 1);
 }
 
