@@ -27,8 +27,21 @@ const ONLY: [(&str, &[&str]); 6] = [
 ];
 
 /// The areas: one file stem each on every layer.
-const AREAS: [&str; 9] =
-    ["patients", "records", "care_teams", "identity", "access", "chat", "incidents", "consent", "governance"];
+const AREAS: [&str; 13] = [
+    "patients",
+    "records",
+    "care_teams",
+    "identity",
+    "access",
+    "chat",
+    "incidents",
+    "consent",
+    "break_glass",
+    "alerts",
+    "elevations",
+    "access_reviews",
+    "governance",
+];
 const LAYERS: [&str; 4] = ["events/src", "commands/src", "projections/src", "src/api"];
 
 const SOURCE_LINES_MAX: usize = 600;

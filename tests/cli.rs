@@ -3,6 +3,7 @@
 mod bundle;
 mod history;
 mod import;
+mod policy;
 mod rebuild;
 mod rollback;
 mod scene;
