@@ -52,8 +52,8 @@ pub(super) async fn authenticate(anyone: Anyone, request: &HttpRequest) -> Resul
     if by_cookie && !is_safe(request.method()) && !cookies::has_csrf_token(app, headers, claims.tid, claims.sid)? {
         return Err(Problem::new(Kind::Csrf, "send the csrf_token of the login as X-CSRF-Token"));
     }
-    let locked = go_on(&anyone, &user, &session, now).await?;
     let used = app.in_use().get(&session, now);
+    let locked = go_on(&anyone, &user, &session, used.called_at(), now).await?;
     let principal = used.principal(&user, session.mfa, fresh_until(app, &user, &session));
     let caller = caller(anyone, headers, principal, Some(claims.sid), by_cookie, locked)?;
     if !locked && used.call(now, caller.app.config().sessions.seen_every_s) {
@@ -63,7 +63,13 @@ pub(super) async fn authenticate(anyone: Anyone, request: &HttpRequest) -> Resul
 }
 
 /// Whether the session is locked.
-async fn go_on(anyone: &Anyone, user: &KnownUser, session: &Session, now: Timestamp) -> Result<bool, Problem> {
+async fn go_on(
+    anyone: &Anyone,
+    user: &KnownUser,
+    session: &Session,
+    last_call: Timestamp,
+    now: Timestamp,
+) -> Result<bool, Problem> {
     let Anyone { app, context } = anyone;
     let (tenant, rules) = (user.principal.tenant, &app.config().sessions);
     let elsewhere = |tied: &String| *tied != binding(context.address, context.agent.as_deref());
@@ -71,7 +77,6 @@ async fn go_on(anyone: &Anyone, user: &KnownUser, session: &Session, now: Timest
         tracing::warn!(user = %session.user, "a session was used from another network or program: it ends");
         EndReason::Hijack
     } else {
-        let last_call = app.in_use().get(session, now).called_at();
         match standing(session, last_call, now, rules) {
             Standing::Active => return Ok(false),
             Standing::Locked => return Ok(true),
