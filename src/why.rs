@@ -158,7 +158,10 @@ fn target<'a>(
         | Action::FlagPatient
         | Action::ReadOwnAccessList
         | Action::StartEmergency
-        | Action::ManageConsent => Target::Patient(patient()?),
+        | Action::ManageConsent
+        | Action::RequestErasure
+        | Action::DecideErasure
+        | Action::ManageHolds => Target::Patient(patient()?),
         Action::AssignMember | Action::EndMember => Target::Member(patient()?, other()?),
         Action::ReadAudit | Action::Replay => Target::Audit(facts),
         Action::ManageSessions | Action::ChangeOwnCredentials | Action::DecideElevation => Target::User(other()?),
@@ -171,7 +174,9 @@ fn target<'a>(
         | Action::ReviewAccess
         | Action::ReadAlerts
         | Action::ExplainDecisions
-        | Action::ReadPolicies => Target::Tenant,
+        | Action::ReadPolicies
+        | Action::ManageKeys
+        | Action::ManageBackups => Target::Tenant,
     })
 }
 

@@ -37,6 +37,18 @@ pub enum AlertKind {
     PolicyObligation,
     /// Somebody took a role in an emergency, without approval.
     EmergencyElevation,
+    /// Keys were used far more often than usual, or at an unusual hour (ENC-17).
+    UnusualKeyUse,
+    /// The root key's provider cannot be reached (ENC-14).
+    KeyProviderUnreachable,
+    /// A key may be known to others (ENC-12).
+    KeyCompromised,
+    /// A patient was erased.
+    PatientErased,
+    /// A backup failed, is late, or does not verify (OPS-04).
+    BackupFailed,
+    /// A certificate of the server expires soon (ENC-21).
+    CertificateExpiring,
 }
 
 /// How much it hurries.

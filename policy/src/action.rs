@@ -73,12 +73,22 @@ pub enum Action {
     ExplainDecisions,
     /// See which policies are in force. On [`crate::Target::Tenant`].
     ReadPolicies,
+    /// Rotate, disable and destroy keys, see how they stand. On [`crate::Target::Tenant`].
+    ManageKeys,
+    /// Make and check backups, see which there are. On [`crate::Target::Tenant`].
+    ManageBackups,
+    /// Ask that a person, or a category of what is known of him, be erased. On [`crate::Target::Patient`].
+    RequestErasure,
+    /// Agree to an erasure or refuse it. On [`crate::Target::Patient`].
+    DecideErasure,
+    /// State and lift what forbids to erase a patient. On [`crate::Target::Patient`].
+    ManageHolds,
 }
 
 impl Action {
     /// Every action; [`Action::CorrectPatient`] with all groups that can be corrected.
     #[must_use]
-    pub fn all() -> [Self; 33] {
+    pub fn all() -> [Self; 38] {
         let correctable = GroupSet::EMPTY
             .with(Group::Demographics)
             .with(Group::Contact)
@@ -118,6 +128,11 @@ impl Action {
             Self::ReadAlerts,
             Self::ExplainDecisions,
             Self::ReadPolicies,
+            Self::ManageKeys,
+            Self::ManageBackups,
+            Self::RequestErasure,
+            Self::DecideErasure,
+            Self::ManageHolds,
         ]
     }
 
@@ -164,6 +179,11 @@ impl Action {
             Self::ReadAlerts => "read-alerts",
             Self::ExplainDecisions => "explain-decisions",
             Self::ReadPolicies => "read-policies",
+            Self::ManageKeys => "manage-keys",
+            Self::ManageBackups => "manage-backups",
+            Self::RequestErasure => "request-erasure",
+            Self::DecideErasure => "decide-erasure",
+            Self::ManageHolds => "manage-holds",
         }
     }
 
@@ -230,6 +250,11 @@ impl CedarAction {
             Action::ReadAlerts => one("readAlerts"),
             Action::ExplainDecisions => one("explainDecisions"),
             Action::ReadPolicies => one("readPolicies"),
+            Action::ManageKeys => one("manageKeys"),
+            Action::ManageBackups => one("manageBackups"),
+            Action::RequestErasure => one("requestErasure"),
+            Action::DecideErasure => one("decideErasure"),
+            Action::ManageHolds => one("manageHolds"),
         }
     }
 

@@ -167,6 +167,9 @@ pub(crate) const fn fits(action: Action, target: Target<'_>) -> bool {
                 | Action::ReadOwnAccessList
                 | Action::StartEmergency
                 | Action::ManageConsent
+                | Action::RequestErasure
+                | Action::DecideErasure
+                | Action::ManageHolds
         ),
         Target::Record(..) => matches!(
             action,
@@ -199,6 +202,8 @@ pub(crate) const fn fits(action: Action, target: Target<'_>) -> bool {
                 | Action::ReadAlerts
                 | Action::ExplainDecisions
                 | Action::ReadPolicies
+                | Action::ManageKeys
+                | Action::ManageBackups
         ),
     }
 }

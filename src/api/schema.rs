@@ -225,6 +225,12 @@ pub enum AlertKind {
     ManyPatients,
     PolicyObligation,
     EmergencyElevation,
+    UnusualKeyUse,
+    KeyProviderUnreachable,
+    KeyCompromised,
+    PatientErased,
+    BackupFailed,
+    CertificateExpiring,
 }
 
 /// How much it hurries.
