@@ -27,7 +27,7 @@ const ONLY: [(&str, &[&str]); 6] = [
 ];
 
 /// The areas: one file stem each on every layer.
-const AREAS: [&str; 13] = [
+const AREAS: [&str; 14] = [
     "patients",
     "records",
     "care_teams",
@@ -40,6 +40,7 @@ const AREAS: [&str; 13] = [
     "alerts",
     "elevations",
     "access_reviews",
+    "keys",
     "governance",
 ];
 const LAYERS: [&str; 4] = ["events/src", "commands/src", "projections/src", "src/api"];

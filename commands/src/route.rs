@@ -8,6 +8,7 @@ use wardbook_events::care_teams::{self, CareTeamEvent};
 use wardbook_events::consent::{self, ConsentEvent};
 use wardbook_events::elevations::{self, ElevationEvent};
 use wardbook_events::identity::{self, IdentityEvent};
+use wardbook_events::keys::{self, KeyEvent};
 use wardbook_events::patients::{self, PatientEvent};
 use wardbook_events::records::{self, RecordEvent};
 use wardbook_events::{Event, PatientId, ReviewId, TenantId, UserId, governance};
@@ -44,6 +45,7 @@ pub fn route(event: &Event, tenant: TenantId) -> Route {
         Event::Alert(event) => of_alert_event(event),
         Event::Elevation(event) => of_nobody(elevations::stream(of_elevation_event(event))),
         Event::AccessReview(event) => of_nobody(access_reviews::stream(of_review_event(event))),
+        Event::Key(event) => of_key_event(event, tenant),
         Event::Governance(_) => of_nobody(governance::STREAM.to_owned()),
     }
 }
@@ -92,6 +94,18 @@ fn of_alert_event(event: &AlertEvent) -> Route {
         AlertEvent::Acknowledged(e) => (e.alert, None),
     };
     Route { stream: alerts::stream(alert), subjects: patient.into_iter().collect() }
+}
+
+fn of_key_event(event: &KeyEvent, tenant: TenantId) -> Route {
+    let mut subjects: Vec<PatientId> = match event {
+        KeyEvent::PatientKeysRotated(e) => e.patients.iter().map(|one| one.patient).collect(),
+        KeyEvent::VersionsDisabled(e) => e.patients.iter().map(|one| one.patient).collect(),
+        KeyEvent::CompromiseDeclared(e) => e.patient.into_iter().collect(),
+        _ => Vec::new(),
+    };
+    subjects.sort_unstable();
+    subjects.dedup();
+    Route { stream: keys::stream(tenant), subjects }
 }
 
 const fn of_elevation_event(event: &ElevationEvent) -> UserId {

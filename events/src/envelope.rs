@@ -13,6 +13,7 @@ use crate::elevations::ElevationEvent;
 use crate::governance::GovernanceEvent;
 use crate::identity::IdentityEvent;
 use crate::ids::{EventId, PatientId};
+use crate::keys::KeyEvent;
 use crate::meta::{Client, Meta};
 use crate::patients::PatientEvent;
 use crate::records::RecordEvent;
@@ -135,6 +136,7 @@ event! {
     "alerts" => Alert(AlertEvent),
     "elevations" => Elevation(ElevationEvent),
     "access-reviews" => AccessReview(AccessReviewEvent),
+    "keys" => Key(KeyEvent),
     "governance" => Governance(GovernanceEvent),
 }
 

@@ -19,6 +19,7 @@ pub mod field;
 pub mod governance;
 pub mod identity;
 pub mod ids;
+pub mod keys;
 pub mod meta;
 pub mod network;
 pub mod patients;

@@ -225,6 +225,7 @@ impl FactsCache {
                 | Event::Access(_)
                 | Event::Alert(_)
                 | Event::AccessReview(_)
+                | Event::Key(_)
                 | Event::Governance(_) => {}
             }
         }
