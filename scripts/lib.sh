@@ -68,6 +68,8 @@ need_oidc_provider() {
   npm install --silent --no-fund --no-audit --prefix "$CACHE/oidc" oidc-provider@8.8.1 >"$CACHE/npm.log" 2>&1 \
     || die "installing oidc-provider failed: see $CACHE/npm.log"
 }
+# A browser with an authenticator of its own, for the tests of passkeys.
+need_chromium() { apt_need chromium chromium; }
 need_generators() { pip_need bin/carebundle carebundle==0.5.0; pip_need bin/clinosim clinosim==0.6.5; }
 
 # free_port: a TCP port on the loopback address that nobody listens on now.

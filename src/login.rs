@@ -1,6 +1,7 @@
 //! The way of a login: the same work and the same answer whether the name is known or not.
 
 pub mod again;
+pub mod passkey;
 mod proved;
 mod refresh;
 mod visitor;

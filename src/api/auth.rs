@@ -1,6 +1,7 @@
 //! Logging in and out, renewing tokens, and proving once more who one is.
 
 mod answers;
+mod passkey;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
@@ -21,6 +22,8 @@ use crate::login::again::{self, Answer};
 use crate::login::{LoginError, log_in, log_out};
 use crate::proofs::Presented;
 use crate::sessions::secrets::RefreshToken;
+
+pub use passkey::*;
 
 pub use answers::{AskedAnswer, LoginAnswer, SessionAnswer, StepUpAnswer, step_answer, step_answer_with};
 

@@ -60,6 +60,8 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(auth::logout)
             .service(auth::read_session)
             .service(auth::read_jwks)
+            .service(auth::ask_passkey)
+            .service(auth::passkey_login)
             .service(auth::second_factor)
             .service(auth::refresh)
             .service(auth::step_up)

@@ -22,6 +22,7 @@ use crate::api::{
     modifiers(&Bearer),
     paths(
         auth::login, auth::logout, auth::read_session, auth::read_jwks,
+        auth::ask_passkey, auth::passkey_login,
         auth::second_factor, auth::refresh, auth::step_up, auth::confirm_step_up, auth::rotate_keys,
         sessions::list_sessions, sessions::end_session, sessions::end_other_sessions, sessions::lock_session, sessions::unlock_session,
         sessions::set_documentation_mode, sessions::list_sessions_of, sessions::end_sessions_of, sessions::end_session_of, sessions::unlock_user,
@@ -192,6 +193,7 @@ mod tests {
                     "/problems/",
                     "/.well-known/",
                     "/v1/auth/login",
+                    "/v1/auth/passkey",
                     "/v1/auth/second-factor",
                     "/v1/auth/refresh",
                     "/v1/auth/factors/confirm",

@@ -195,6 +195,77 @@ fn a_passkey_is_enrolled_and_logs_in_and_counts_once() {
     assert_eq!(prove(&asked["challenge"], &credential).status, 401, "replayed");
 }
 
+/// The question that no name is asked for, answered by a device that cannot find its passkey by itself.
+fn first(test: &TestApp, device: &mut Device, enrolled: &Value, user: &[u8]) -> Value {
+    use base64::Engine as _;
+    let mut question = test.stranger().get("/v1/auth/passkey").json();
+    assert!(question["passkey"]["publicKey"].get("allowCredentials").is_none_or(|known| known == &json!([])));
+    question["passkey"]["publicKey"]["allowCredentials"] = json!([{"type": "public-key", "id": enrolled["rawId"]}]);
+    let mut credential = device.get(&question["passkey"]);
+    let handle = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(user);
+    credential["response"]["userHandle"] = handle.into();
+    json!({"challenge": question["challenge"], "credential": credential})
+}
+
+#[test]
+fn a_passkey_alone_logs_in_its_owner_and_nobody_else() {
+    let test = demanding();
+    let nurse = test.user("nurse", &[Role::Nurse], None);
+    let other = test.user("other", &[Role::Nurse], None);
+    test.user("admin", &[Role::Admin], None);
+    let mut device = Device::new(&test.app.config().webauthn.origin);
+    let asked = password(&test, "nurse");
+    let body = json!({"challenge": asked["challenge"], "method": "passkey"});
+    let begun = ok(test.stranger().post("/v1/auth/factors", &body));
+    assert_eq!(begun["passkey"]["publicKey"]["authenticatorSelection"]["residentKey"], "preferred");
+    let enrolled = device.create(&begun["passkey"]);
+    let done = json!({"challenge": begun["challenge"], "credential": enrolled});
+    ok(test.stranger().post("/v1/auth/factors/confirm", &done));
+
+    let try_it = |body: &Value| test.stranger().post("/v1/auth/passkey", body);
+    let answer = first(&test, &mut device, &enrolled, nurse.bytes());
+    let begun = ok(try_it(&answer));
+    assert_eq!(client(&test, &begun).get("/v1/auth/session").json()["mfa"], 2);
+    let replayed = try_it(&answer);
+    assert_eq!(replayed.status, 401);
+
+    let head = || test.app.ledger().head().durable;
+    let before = head();
+    // Of another user, of nobody, and of nobody's device: strangers, who write nothing.
+    for handle in [other.bytes().as_slice(), &[7; 16], b"short"] {
+        let wrong = try_it(&first(&test, &mut device, &enrolled, handle));
+        crate::helpers::same_answer(&wrong, &replayed);
+    }
+    let mut unknown = first(&test, &mut device, &enrolled, nurse.bytes());
+    unknown["credential"]["rawId"] = json!("AAAAAAAAAAAAAAAAAAAAAA");
+    assert_eq!(try_it(&unknown).status, 401);
+    let mut old = first(&test, &mut device, &enrolled, nurse.bytes());
+    test.clock.advance(SignedDuration::from_secs(301));
+    assert_eq!(try_it(&old).status, 401, "the question is too old");
+    assert_eq!(head(), before);
+
+    // A known passkey with a wrong answer is its user's failure, and five lock.
+    for _ in 0..5 {
+        old = first(&test, &mut device, &enrolled, nurse.bytes());
+        let other_question = test.stranger().get("/v1/auth/passkey").json();
+        old["challenge"] = other_question["challenge"].clone();
+        assert_eq!(try_it(&old).status, 401);
+    }
+    assert!(head() > before);
+    let right = first(&test, &mut device, &enrolled, nurse.bytes());
+    assert_eq!(try_it(&right).status, 423, "from a device that was never here");
+    let mut here = first(&test, &mut device, &enrolled, nurse.bytes());
+    here["device"] = begun["device"].clone();
+    assert_eq!(try_it(&here).status, 200);
+
+    let (_, done) = enrol_totp(&test, "admin");
+    let admin = client(&test, &done);
+    assert_eq!(admin.post(&format!("/v1/users/{nurse}/disable"), &json!({})).status, 204);
+    let mut here = first(&test, &mut device, &enrolled, nurse.bytes());
+    here["device"] = begun["device"].clone();
+    assert_eq!(try_it(&here).status, 401, "a disabled account");
+}
+
 fn set_contact(test: &TestApp, username: &str, contact: &Value) {
     let name = format!("admin-of-{username}");
     test.user(&name, &[Role::Admin], None);

@@ -67,6 +67,8 @@ pub const ROWS: &[Row] = &[
     row("GET /v1/ledger/proof/{event}", Public, none),
     row("GET /v1/ledger/tile/{path}", Public, none),
     login(row("POST /v1/auth/login", Public, |_, _| text(json!({"username": "nobody", "password": "no"})))),
+    row("GET /v1/auth/passkey", Public, none),
+    login(row("POST /v1/auth/passkey", Public, |_, _| text(json!({"challenge": "x", "credential": {}})))),
     ends(row("POST /v1/auth/logout", House, none)),
     row("GET /v1/auth/session", House, none),
     row("POST /v1/patients", House, |_, _| text(person("Matrix"))),
