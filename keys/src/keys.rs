@@ -12,7 +12,8 @@ use crate::cache::{Cache, CacheLimits, Clock, MonotonicClock};
 use crate::error::{KeyError, StoreError};
 use crate::making::Wanted;
 use crate::ring::{PatientRing, TenantRing};
-use crate::root::{RootKey, RootKeyProvider};
+use crate::providers::file::RootKey;
+use crate::root::RootKeyProvider;
 use crate::store::Store;
 
 /// Where keys are kept and what wraps them.
