@@ -136,7 +136,9 @@ impl App {
             false => Policies::load(&config.policy.dir)?,
         };
         let root = RootKey::load_or_create(&data.keys().join("root.key"))?;
-        let keys = Keys::open_store(KeysConfig::new(data.keys().join("keys.sqlite"), root))?;
+        let mut keys = KeysConfig::new(data.keys().join("keys.sqlite"), root);
+        keys.forms = config.search.forms();
+        let keys = Keys::open_store(keys)?;
         if options.accept_rollback {
             // The views may hold what the ledger lost, and no position in them would show it: they come back from the ledger.
             empty_dir(&data.views())?;

@@ -8,7 +8,7 @@ use wardbook_events::values::{
     Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone,
     Ssn,
 };
-use wardbook_events::{Field, Group, GroupSet, Outcome, PatientId, RecordId, Sealed, TokenKind, UserId};
+use wardbook_events::{Field, Group, GroupSet, Outcome, PatientId, RecordId, Sealed, UserId};
 use wardbook_keys::{AnyOf, SearchTerms};
 use wardbook_ledger::Receipt;
 use wardbook_policy::{Action, Permit, Target};
@@ -348,9 +348,6 @@ pub(crate) fn open_record(opening: &Opening<'_>, permit: &Permit, record: Record
     })
 }
 
-/// Combinations of tokens looked up for one search at most.
-const COMBINATIONS_MAX: usize = 256;
-
 /// Finds patients. Only those whom the caller may see are found, and of each only what the caller may see is shown.
 ///
 /// # Errors
@@ -359,7 +356,7 @@ pub async fn search(
     app: &App,
     asker: &Asker,
     terms: &SearchTerms,
-    tokens: &[AnyOf],
+    ways: &[Vec<AnyOf>],
     stages: &Stages,
 ) -> Result<(Vec<Found>, Receipt), Refusal> {
     let (may_search, ask) = allow(app, asker, Action::SearchPatients, Target::Tenant).await?;
@@ -368,9 +365,10 @@ pub async fn search(
     let limit = app.config().limits.search_max;
     let mut found: Vec<(Patient, Permit)> = Vec::new();
     let mut groups = GroupSet::EMPTY;
-    'search: for all_of in combinations(tokens) {
+    // One way for each version of the index key that is in use: while patients are re-indexed, some are found by one only.
+    'search: for sets in ways {
         // More than are shown: those whom the caller may not see do not count.
-        for patient in app.views().patients.search(principal.tenant, &all_of, limit.saturating_mul(20))? {
+        for patient in app.views().patients.search(principal.tenant, sets, limit.saturating_mul(20))? {
             if found.iter().any(|(known, _)| known.patient == patient) {
                 continue;
             }
@@ -388,7 +386,7 @@ pub async fn search(
     stages.end("view");
     let shown: Vec<_> = found.iter().map(|(patient, _)| patient.patient).collect();
     limits::admit(app, asker, &shown, None).await?;
-    let fact = PatientsSearched { by: kinds(terms), found: shown, groups, grounds: may_search.grounds() };
+    let fact = PatientsSearched { by: terms.kinds(), found: shown, groups, grounds: may_search.grounds() };
     let receipt = app.tell(ask.event, fact.into(), &asker.meta(Outcome::Success), &asker.client, &[]).await?;
     stages.end("append");
     let opening = Opening::new(app, receipt);
@@ -402,41 +400,8 @@ pub async fn search(
             mrn: opening.optional(permit, patient.sealed(Field::Mrn))?,
         });
     }
+    // Only so many first letters are indexed; whoever begins otherwise after them was opened, hence told of, and is not shown.
+    shown.retain(|found| found.name.as_ref().is_none_or(|name| terms.fits(name)));
     stages.end("open");
     Ok((shown, opening.into_receipt()))
-}
-
-/// What was searched by, without the values.
-fn kinds(terms: &SearchTerms) -> Vec<TokenKind> {
-    let mut kinds = Vec::new();
-    if terms.name.is_some() {
-        kinds.extend([TokenKind::FamilyName, TokenKind::GivenName]);
-        if terms.sounds_like {
-            kinds.extend([TokenKind::FamilySound, TokenKind::GivenSound]);
-        }
-    }
-    kinds.extend(terms.birth_date.map(|_| TokenKind::BirthDate));
-    kinds.extend(terms.ssn.as_ref().map(|_| TokenKind::Ssn));
-    kinds.extend(terms.mrn.as_ref().map(|_| TokenKind::Mrn));
-    kinds
-}
-
-/// Every way to take one token of each set: patients must have all of one such way.
-fn combinations(sets: &[AnyOf]) -> Vec<Vec<wardbook_events::Token>> {
-    let mut ways = vec![Vec::new()];
-    for AnyOf(tokens) in sets {
-        ways = ways
-            .iter()
-            .flat_map(|way| {
-                tokens.iter().map(move |token| {
-                    let mut longer: Vec<_> = way.clone();
-                    longer.push(token.clone());
-                    longer
-                })
-            })
-            .take(COMBINATIONS_MAX)
-            .collect();
-    }
-    ways.retain(|way| !way.is_empty());
-    ways
 }

@@ -19,9 +19,11 @@ use wardbook_events::values::Email;
 
 mod data_dir;
 mod error;
+mod search;
 
 pub use data_dir::DataDir;
 pub use error::ConfigError;
+pub use search::Search;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -63,6 +65,8 @@ pub struct Config {
     pub elevations: Elevations,
     /// What somebody is writing.
     pub drafts: Drafts,
+    /// How patients are searched for.
+    pub search: Search,
     /// The read models.
     pub views: Views,
 }
@@ -541,6 +545,7 @@ impl Config {
                 "must be at least limits.page_default",
             ),
             (self.limits.search_max >= 1, "limits.search_max", "must be at least 1"),
+            self.search.rule(),
             ((1..=3_600).contains(&self.rates.burst_s), "rates.burst_s", "must be from 1 to 3600"),
             (
                 // A search that finds as many as it may is not turned away for good.

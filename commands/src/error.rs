@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wardbook_events::DecodeError;
-use wardbook_keys::{KeyError, SealError, SecretError, TokenError};
+use wardbook_keys::{KeyError, RetokenError, SealError, SecretError, TokenError};
 use wardbook_ledger::{AppendError, ReadError};
 
 use crate::authority::UnfitPermit;
@@ -66,6 +66,9 @@ pub enum CommandError {
     /// A token or digest could not be made.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// A patient could not be indexed.
+    #[error(transparent)]
+    Retoken(#[from] RetokenError),
     /// A secret could not be sealed.
     #[error(transparent)]
     Secret(#[from] SecretError),

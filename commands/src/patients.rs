@@ -9,7 +9,7 @@ use wardbook_events::patients::{
     FieldChange, PatientAbsorbed, PatientCorrected, PatientEvent, PatientFlagged, PatientMerged, PatientParted,
     PatientRegistered, PatientUnmerged, WatchReason,
 };
-use wardbook_events::{Ciphertext, Event, Field, PatientId, SealedFields, Token, TokenKind};
+use wardbook_events::{Ciphertext, Event, Field, PatientId, SealedFields, Token};
 
 use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
@@ -18,7 +18,6 @@ pub mod claims;
 mod sealing;
 #[cfg(test)]
 mod tests;
-mod tokens;
 
 use claims::{Claims, refuse_duplicates, unique};
 pub use sealing::{Change, CorrectPatient, RegisterPatient};
@@ -136,7 +135,7 @@ pub struct Correct {
     pub patient: PatientId,
     /// New values; `None` removes the field.
     pub changes: BTreeMap<Field, Option<Ciphertext>>,
-    /// All tokens after the change: [`carried_over`] ones and those of the new values.
+    /// All tokens after the change.
     pub tokens: BTreeSet<Token>,
     /// As in [`Register`].
     pub confirm_distinct: bool,
@@ -233,25 +232,6 @@ fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) 
     let mut events = vec![PatientCorrected { patient, changes, tokens: tokens.into_iter().collect() }.into()];
     events.extend(others);
     Ok(events)
-}
-
-/// The tokens that stay true when the given fields change: those made of other fields.
-///
-/// The mark of name and birth date is made from the tokens of both, so that changing
-/// one of the two needs no look at the other.
-#[must_use]
-pub fn carried_over(tokens: &BTreeSet<Token>, changing: &BTreeSet<Field>) -> BTreeSet<Token> {
-    tokens.iter().filter(|token| !made_from(token.kind).iter().any(|field| changing.contains(field))).cloned().collect()
-}
-
-const fn made_from(kind: TokenKind) -> &'static [Field] {
-    match kind {
-        TokenKind::Ssn => &[Field::Ssn],
-        TokenKind::Mrn => &[Field::Mrn],
-        TokenKind::BirthDate => &[Field::BirthDate],
-        TokenKind::FamilyName | TokenKind::GivenName | TokenKind::FamilySound | TokenKind::GivenSound => &[Field::Name],
-        TokenKind::NameAndBirthDate => &[Field::Name, Field::BirthDate],
-    }
 }
 
 /// Decides that one patient goes on for two. Both streams are written at once.

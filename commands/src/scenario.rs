@@ -30,7 +30,7 @@ pub(crate) fn sealed(text: &str) -> Ciphertext {
     Ciphertext::new(text.to_owned())
 }
 pub(crate) fn token(kind: TokenKind, value: &str) -> Token {
-    Token { kind, value: value.to_owned() }
+    Token { kind, index: 1, value: value.to_owned() }
 }
 
 pub(crate) struct Given<S>(pub S);

@@ -16,6 +16,7 @@ pub mod consent;
 pub mod elevations;
 pub mod envelope;
 pub mod field;
+pub mod forms;
 pub mod governance;
 pub mod identity;
 pub mod ids;

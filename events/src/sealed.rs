@@ -110,6 +110,13 @@ impl SealedFields {
     pub fn only(&self, groups: GroupSet) -> Self {
         Self(self.0.iter().filter(|(field, _)| groups.contains(field.group())).map(|(f, c)| (*f, c.clone())).collect())
     }
+    /// As they are after these changes; `None` takes a field away.
+    #[must_use]
+    pub fn with(&self, changes: &BTreeMap<Field, Option<Ciphertext>>) -> Self {
+        let kept = self.0.iter().filter(|(field, _)| !changes.contains_key(field)).map(|(f, c)| (*f, c.clone()));
+        let new = changes.iter().filter_map(|(field, new)| Some((*field, new.clone()?)));
+        Self(kept.chain(new).collect())
+    }
     /// One field as a typed sealed value.
     #[must_use]
     pub fn get<T>(&self, tenant: TenantId, subject: PatientId, stream: &str, field: Field) -> Option<Sealed<T>> {

@@ -4,8 +4,8 @@ use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization;
-use unicode_normalization::char::is_combining_mark;
+
+pub use crate::forms::normalise;
 
 /// Why a value was refused. Says which rule was broken, never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,18 +142,6 @@ impl From<Text> for String {
     fn from(value: Text) -> Self {
         value.0
     }
-}
-
-/// Folds text for comparison: decomposed, without marks, lower case, letters and digits only, single spaces.
-#[must_use]
-pub fn normalise(value: &str) -> String {
-    let folded: String = value
-        .nfkd()
-        .filter(|c| !is_combining_mark(*c))
-        .flat_map(char::to_lowercase)
-        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
-        .collect();
-    folded.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A person's name.

@@ -11,7 +11,7 @@ use aes_siv::aead::KeyInit;
 use aes_siv::siv::Aes256Siv;
 use wardbook_events::care_teams::Function;
 use wardbook_events::{Field, PatientId, Purpose, Role, Sealed, TenantId, UserId};
-use wardbook_keys::{Keys, KeysConfig, RootKey, SearchTerms};
+use wardbook_keys::{Keys, KeysConfig, Matching, RootKey, SearchTerms, SearchValues};
 use wardbook_ledger::{Draft, EventId, ExpectedVersion, Ledger, Payload, SubjectId};
 use wardbook_policy::{Action, Ask, Member, PatientFacts, Policies, Principal};
 
@@ -122,11 +122,12 @@ fn many_patients(dir: &Path) -> Result<(), Box<dyn Error>> {
         Ok(())
     })?;
     let name = serde_json::from_str(r#"{"family":"van der Müller","given":["Anna","Maria"]}"#)?;
+    let values = SearchValues { name: Some(name), ..SearchValues::default() };
     measure("tokens of a patient's name", || {
-        black_box(keys.tokens_for_patient(TENANT, Some(&name), None, None, None)?);
+        black_box(keys.tokens(TENANT, &values)?);
         Ok(())
     })?;
-    let terms = SearchTerms { name: Some("anna müller".into()), sounds_like: true, ..SearchTerms::default() };
+    let terms = SearchTerms { name: Some("anna müller".into()), matching: Matching::Sounds, ..SearchTerms::default() };
     measure("tokens of a search by sound", || {
         black_box(keys.search_tokens(TENANT, &terms)?);
         Ok(())

@@ -10,6 +10,7 @@ use wardbook_events::{PatientId, TenantId};
 
 use crate::cache::{Cache, CacheLimits, Clock, MonotonicClock};
 use crate::error::{KeyError, StoreError};
+use crate::forms::Forms;
 use crate::making::Wanted;
 use crate::ring::{PatientRing, TenantRing};
 use crate::providers::file::RootKey;
@@ -26,6 +27,8 @@ pub struct KeysConfig {
     pub cache: CacheLimits,
     /// By which cached keys age.
     pub clock: Box<dyn Clock>,
+    /// How values become tokens.
+    pub forms: Forms,
 }
 
 impl KeysConfig {
@@ -37,6 +40,7 @@ impl KeysConfig {
             root: Box::new(root),
             cache: CacheLimits::default(),
             clock: Box::new(MonotonicClock::default()),
+            forms: Forms::default(),
         }
     }
 }
@@ -55,6 +59,7 @@ pub struct Keys(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     root: Box<dyn RootKeyProvider>,
     clock: Box<dyn Clock>,
+    forms: Forms,
     /// Also orders loading into the cache against destroying: whoever inserts or removes a cached key holds this.
     pub(crate) store: Mutex<Store>,
     /// Keys that somebody waits for.
@@ -86,6 +91,7 @@ impl Keys {
         Self(Arc::new(Inner {
             root: config.root,
             clock: config.clock,
+            forms: config.forms,
             store: Mutex::new(store),
             wanted: Wanted::default(),
             tenants: RwLock::default(),
@@ -139,6 +145,10 @@ impl Keys {
     /// Wipes cached keys that are past their age. Call it now and then, so that an idle system holds none.
     pub fn sweep_cache(&self) {
         self.0.patients.sweep(self.0.clock.elapsed());
+    }
+
+    pub(crate) fn forms(&self) -> &Forms {
+        &self.0.forms
     }
 
     /// The organisation's keys, if it has any.

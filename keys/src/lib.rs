@@ -9,11 +9,13 @@
 mod cache;
 mod envelope;
 mod error;
+mod forms;
 mod keys;
 mod making;
 mod material;
 mod open;
 pub mod providers;
+mod reseal;
 mod ring;
 mod root;
 mod sealing;
@@ -23,10 +25,14 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tokens;
+#[cfg(test)]
+mod tokens_tests;
 
 pub use cache::{CacheLimits, Clock, MonotonicClock};
 pub use error::{KeyError, OpenError, SealError, SecretError, StoreError, TokenError};
+pub use forms::{FORMS_VERSION, Forms, SearchValues};
 pub use keys::{Keys, KeysConfig};
 pub use providers::file::RootKey;
 pub use root::{RootError, RootKeyProvider, RootVersion};
-pub use tokens::{AnyOf, SearchTerms};
+pub use reseal::RetokenError;
+pub use tokens::{AnyOf, Matching, SearchTerms};

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use wardbook_events::values::{BirthDate, Gender, Mrn, PersonName, Ssn};
-use wardbook_events::{Ciphertext, Field, PatientId, Sealed, TenantId, TokenKind};
+use wardbook_events::values::{Gender, Ssn};
+use wardbook_events::{Ciphertext, Field, PatientId, Sealed, TenantId, Token};
 
 use crate::store::Store;
 use crate::{
-    CacheLimits, Clock, KeyError, Keys, KeysConfig, OpenError, RootKey, SealError, SearchTerms, SecretError, StoreError,
+    CacheLimits, Clock, KeyError, Keys, KeysConfig, OpenError, RootKey, SealError, SearchTerms, SearchValues, SecretError, StoreError,
 };
 
 fn tenant(byte: u8) -> TenantId {
@@ -20,6 +20,10 @@ fn tenant(byte: u8) -> TenantId {
 }
 fn patient(byte: u8) -> PatientId {
     PatientId::from_bytes([byte; 16])
+}
+fn ssn_token(keys: &Keys) -> Vec<Token> {
+    let values = SearchValues { ssn: Some(Ssn::new("123-45-6789").unwrap()), ..SearchValues::default() };
+    keys.tokens(tenant(1), &values).unwrap().into_iter().collect()
 }
 const STREAM: &str = "patient-1";
 
@@ -178,13 +182,13 @@ fn everything_opens_after_a_restart() {
     let keys = open_at(dir.path()).unwrap();
     keys.create_patient_key(tenant(1), patient(1)).unwrap();
     let sealed = seal(&keys, "Ada");
-    let token = keys.token(tenant(1), TokenKind::Ssn, "123456789").unwrap();
+    let token = ssn_token(&keys);
     let secret = keys.seal_secret(tenant(1), "identity-1", "password-hash", b"phc").unwrap();
     let digest = keys.command_digest(tenant(1), b"command").unwrap();
     drop(keys);
     let keys = open_at(dir.path()).unwrap();
     assert_eq!(keys.unseal(&sealed).unwrap(), "Ada");
-    assert_eq!(keys.token(tenant(1), TokenKind::Ssn, "123456789").unwrap(), token);
+    assert_eq!(ssn_token(&keys), token);
     assert_eq!(keys.open_secret(tenant(1), "identity-1", "password-hash", &secret).unwrap().as_slice(), b"phc");
     assert_eq!(keys.command_digest(tenant(1), b"command").unwrap(), digest);
 }
@@ -390,63 +394,6 @@ fn cached_keys_age_by_the_given_clock() {
     clock.0.store(60, Ordering::Relaxed);
     keys.sweep_cache();
     assert_eq!(keys.cached(), 0);
-}
-
-fn name(family: &str, given: &[&str]) -> PersonName {
-    serde_json::from_value(serde_json::json!({ "family": family, "given": given })).unwrap()
-}
-
-/// Whether the query finds a patient of that name.
-fn finds(keys: &Keys, query: &str, sounds_like: bool, of: &PersonName) -> bool {
-    let indexed = keys.tokens_for_patient(tenant(1), Some(of), None, None, None).unwrap();
-    let terms = SearchTerms { name: Some(query.to_owned()), sounds_like, ..SearchTerms::default() };
-    let wanted = keys.search_tokens(tenant(1), &terms).unwrap();
-    !wanted.is_empty() && wanted.iter().all(|any| any.0.iter().any(|token| indexed.contains(token)))
-}
-
-#[test]
-fn names_are_found_as_written_and_as_heard() {
-    let keys = Keys::in_memory().unwrap();
-    let patient = name("van der Müller", &["Anna", "Maria"]);
-    for query in ["muller", "MÜLLER anna", "maria van der muller", "Anna"] {
-        assert!(finds(&keys, query, false, &patient), "{query}");
-    }
-    assert!(!finds(&keys, "muller berta", false, &patient));
-    assert!(!finds(&keys, "", false, &patient));
-    assert!(!finds(&keys, "miller ana", false, &patient));
-    assert!(finds(&keys, "miller ana", true, &patient));
-    assert!(
-        finds(&keys, "schmidt", true, &name("Smith", &["Jo"]))
-            && finds(&keys, "smith", true, &name("Schmidt", &["Jo"]))
-    );
-}
-
-#[test]
-fn tokens_of_kinds_and_tenants_never_match() {
-    let keys = Keys::in_memory().unwrap();
-    let kinds = [TokenKind::Ssn, TokenKind::Mrn, TokenKind::FamilyName, TokenKind::GivenName, TokenKind::FamilySound];
-    let values: std::collections::BTreeSet<_> =
-        kinds.iter().flat_map(|kind| [1, 2].map(|t| keys.token(tenant(t), *kind, "same").unwrap().value)).collect();
-    assert_eq!(values.len(), kinds.len() * 2);
-    assert!(values.iter().all(|value| value.len() == 32));
-}
-
-#[test]
-fn a_patient_has_a_token_of_every_kind_and_equal_facts_have_equal_tokens() {
-    let keys = Keys::in_memory().unwrap();
-    let date: BirthDate = serde_json::from_str("\"1980-02-29\"").unwrap();
-    let tokens = |n: &PersonName, ssn: &str, mrn: &str| {
-        let (ssn, mrn) = (Ssn::new(ssn).unwrap(), Mrn::new(mrn).unwrap());
-        keys.tokens_for_patient(tenant(1), Some(n), Some(date), Some(&ssn), Some(&mrn)).unwrap()
-    };
-    let one = tokens(&name("Müller", &["Anna"]), "123-45-6789", "mrn-ab");
-    assert_eq!(one, tokens(&name("MULLER", &["anna"]), "123456789", "MRN-AB"));
-    let kinds: std::collections::BTreeSet<_> = one.iter().map(|token| token.kind).collect();
-    assert_eq!(kinds.len(), 8);
-    let terms =
-        SearchTerms { ssn: Some(Ssn::new("123 45 6789").unwrap()), birth_date: Some(date), ..SearchTerms::default() };
-    let wanted = keys.search_tokens(tenant(1), &terms).unwrap();
-    assert!(wanted.len() == 2 && wanted.iter().all(|any| one.contains(&any.0[0])));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn patient(number: u64) -> PatientId {
 }
 
 fn token(kind: TokenKind, number: u64) -> Token {
-    Token { kind, value: format!("{number:032x}") }
+    Token { kind, index: 1, value: format!("{number:032x}") }
 }
 
 /// The event at a position: a function of the position alone.
@@ -284,7 +284,7 @@ fn run(size: u64) {
         "search by name and birth date",
         (0..200)
             .map(|n| {
-                let tokens = [token(TokenKind::FamilyName, n + 16), token(TokenKind::BirthDate, n + 16)];
+                let tokens = [vec![token(TokenKind::FamilyName, n + 16)], vec![token(TokenKind::BirthDate, n + 16)]];
                 let start = Instant::now();
                 assert!(!views.patients.search(TenantId::new(uuid(6, 1)), &tokens, 20).unwrap().is_empty());
                 start.elapsed()

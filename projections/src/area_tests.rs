@@ -8,7 +8,7 @@ use crate::testing::{Log, at, patient, record, sealed, session, tenant, token, u
 use crate::{Stretch, Views};
 
 fn found(views: &Views, tokens: &[(TokenKind, u64)]) -> Vec<PatientId> {
-    let tokens: Vec<_> = tokens.iter().map(|(kind, number)| token(*kind, *number)).collect();
+    let tokens: Vec<_> = tokens.iter().map(|(kind, number)| vec![token(*kind, *number)]).collect();
     let mut found = views.patients.search(tenant(0), &tokens, 100).unwrap();
     found.sort();
     found
@@ -34,8 +34,17 @@ fn patients_are_found_by_all_of_their_tokens() {
     assert_eq!(found(&views, &[(Ssn, 4), (FamilyName, 1)]), []);
     assert_eq!(found(&views, &[(Ssn, 1), (Ssn, 2)]), []);
     assert_eq!(found(&views, &[]), []);
-    assert_eq!(views.patients.search(tenant(0), &[token(FamilyName, 1)], 2).unwrap().len(), 2);
-    assert_eq!(views.patients.search(tenant(1), &[token(FamilyName, 1)], 9).unwrap(), [], "another organisation");
+    let any = |sets: &[Vec<wardbook_events::Token>]| {
+        let mut found = views.patients.search(tenant(0), sets, 100).unwrap();
+        found.sort();
+        found
+    };
+    let one_or_two = vec![token(Ssn, 1), token(Ssn, 2)];
+    assert_eq!(any(&[one_or_two.clone()]), sorted(&[1, 2]), "one token of a set is enough");
+    assert_eq!(any(&[one_or_two.clone(), vec![token(FamilyName, 0)]]), sorted(&[2]));
+    assert_eq!(any(&[one_or_two, Vec::new()]), [], "nobody has a token of none");
+    assert_eq!(views.patients.search(tenant(0), &[vec![token(FamilyName, 1)]], 2).unwrap().len(), 2);
+    assert_eq!(views.patients.search(tenant(1), &[vec![token(FamilyName, 1)]], 9).unwrap(), [], "another organisation");
 }
 
 #[test]

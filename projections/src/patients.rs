@@ -7,6 +7,7 @@ use wardbook_events::patients::{self, PatientEvent, WatchReason};
 use wardbook_events::{Event, Field, PatientId, Recorded, Sealed, SealedFields, TenantId, Token, TokenKind};
 
 use crate::error::ViewError;
+use crate::generation::Generation;
 use crate::key::{Key, trailing_id};
 use crate::projection::{Projection, View};
 use crate::tx::{Tx, decode};
@@ -202,36 +203,50 @@ impl Projection<PatientsView> {
         Ok(std::iter::once(survivor).chain(absorbed).collect())
     }
 
-    /// Patients of the organisation who have *all* these tokens, at most `limit`, each once and as the patient who goes
-    /// on. No token finds nobody.
+    /// Patients of the organisation who have one token of *each* of these sets, at most `limit`, each once and as the patient
+    /// who goes on. No set finds nobody, nor does an empty one.
     ///
     /// # Errors
     /// If the view cannot be read.
-    pub fn search(&self, tenant: TenantId, tokens: &[Token], limit: usize) -> Result<Vec<PatientId>, ViewError> {
+    pub fn search(&self, tenant: TenantId, sets: &[Vec<Token>], limit: usize) -> Result<Vec<PatientId>, ViewError> {
         let live = self.live()?;
-        let mut tokens: Vec<_> = tokens.iter().collect();
-        tokens.sort_by_key(|token| rarity(token.kind));
-        let Some((first, others)) = tokens.split_first() else { return Ok(Vec::new()) };
-        let from = token_prefix(tenant, first).done();
-        let to = token_prefix(tenant, first).bytes(&[0xff; 17]).done();
+        let mut sets: Vec<_> = sets.iter().collect();
+        sets.sort_by_key(|set| set.iter().map(|token| rarity(token.kind)).max());
+        let Some((first, others)) = sets.split_first() else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        live.walk(&from, &to, false, |key, _| {
-            let Some(patient) = trailing_id(key).map(PatientId::from_bytes) else { return Ok(true) };
-            for other in others {
-                if live.get(&token_key(tenant, other, patient))?.is_none() {
-                    return Ok(true);
+        for token in *first {
+            let from = token_prefix(tenant, token).done();
+            let to = token_prefix(tenant, token).bytes(&[0xff; 17]).done();
+            live.walk(&from, &to, false, |key, _| {
+                let Some(patient) = trailing_id(key).map(PatientId::from_bytes) else { return Ok(true) };
+                for set in others {
+                    if !has_one_of(&live, tenant, set, patient)? {
+                        return Ok(true);
+                    }
                 }
+                // A retired patient is found under the name it had, and shown as the one who goes on.
+                if let Some(survivor) = self.survivor(patient)?.filter(|survivor| survivor.tenant == tenant)
+                    && !found.contains(&survivor.patient)
+                {
+                    found.push(survivor.patient);
+                }
+                Ok(found.len() < limit)
+            })?;
+            if found.len() >= limit {
+                break;
             }
-            // A retired patient is found under the name it had, and shown as the one who goes on.
-            if let Some(survivor) = self.survivor(patient)?.filter(|survivor| survivor.tenant == tenant)
-                && !found.contains(&survivor.patient)
-            {
-                found.push(survivor.patient);
-            }
-            Ok(found.len() < limit)
-        })?;
+        }
         Ok(found)
     }
+}
+
+fn has_one_of(live: &Generation, tenant: TenantId, set: &[Token], patient: PatientId) -> Result<bool, ViewError> {
+    for token in set {
+        if live.get(&token_key(tenant, token, patient))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The fewer people share a kind of token, the earlier it is looked up.
@@ -240,10 +255,14 @@ const fn rarity(kind: TokenKind) -> u8 {
         TokenKind::Ssn => 0,
         TokenKind::Mrn => 1,
         TokenKind::NameAndBirthDate => 2,
-        TokenKind::BirthDate => 3,
-        TokenKind::FamilyName => 4,
-        TokenKind::GivenName => 5,
-        TokenKind::FamilySound => 6,
-        TokenKind::GivenSound => 7,
+        TokenKind::Email => 3,
+        TokenKind::Phone => 4,
+        TokenKind::BirthDate => 5,
+        TokenKind::FamilyName => 6,
+        TokenKind::GivenName => 7,
+        TokenKind::FamilySound => 8,
+        TokenKind::GivenSound => 9,
+        TokenKind::FamilyPrefix => 10,
+        TokenKind::GivenPrefix => 11,
     }
 }

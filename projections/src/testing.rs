@@ -48,7 +48,7 @@ pub(crate) fn sealed(number: u64) -> Ciphertext {
     Ciphertext::new(format!("1.1.{number}"))
 }
 pub(crate) fn token(kind: TokenKind, number: u64) -> Token {
-    Token { kind, value: format!("{number:032x}") }
+    Token { kind, index: 1, value: format!("{number:032x}") }
 }
 /// The n-th second of the log.
 pub(crate) fn at(second: i64) -> Timestamp {

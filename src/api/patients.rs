@@ -12,7 +12,7 @@ use wardbook_events::values::{
     Address, BirthDate, Deceased, Email, Gender, Identifier, Insurance, Language, Mrn, NextOfKin, PersonName, Phone,
     Ssn,
 };
-use wardbook_keys::SearchTerms;
+use wardbook_keys::{Matching, SearchTerms};
 use wardbook_policy::{Action, Target};
 
 use crate::api::caller::Caller;
@@ -184,9 +184,9 @@ pub struct SearchBody {
     /// Words of a name, in any order.
     #[serde(default)]
     name: Option<String>,
-    /// Find names that sound alike, too.
-    #[serde(default)]
-    sounds_like: bool,
+    /// How the words are compared.
+    #[serde(default, rename = "match")]
+    matching: MatchBody,
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     birth_date: Option<BirthDate>,
@@ -196,6 +196,37 @@ pub struct SearchBody {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     mrn: Option<Mrn>,
+    /// One of the patient's addresses, in any case.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    email: Option<Email>,
+    /// One of the patient's numbers, however it is written; without a country code it is one of `search.country`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    phone: Option<Phone>,
+}
+
+/// How the words of a name are compared; always without regard to case, marks and spaces.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MatchBody {
+    /// Each is a family or a given name, or a word of one.
+    #[default]
+    Exact,
+    /// Each is the beginning of such a word; one of fewer letters than `search.prefix_min` is compared whole.
+    Prefix,
+    /// Each is such a word or sounds like one.
+    Sounds,
+}
+
+impl From<MatchBody> for Matching {
+    fn from(body: MatchBody) -> Self {
+        match body {
+            MatchBody::Exact => Self::Exact,
+            MatchBody::Prefix => Self::Prefix,
+            MatchBody::Sounds => Self::Sounds,
+        }
+    }
 }
 
 /// Patients found.
@@ -299,17 +330,18 @@ pub async fn read_patient(caller: Caller, patient: web::Path<PatientId>) -> Resu
 ))]
 #[post("/v1/patients/search")]
 pub async fn search_patients(caller: Caller, body: web::Json<SearchBody>) -> Result<HttpResponse, Problem> {
-    let SearchBody { name, sounds_like, birth_date, ssn, mrn } = body.into_inner();
+    let SearchBody { name, matching, birth_date, ssn, mrn, email, phone } = body.into_inner();
     if name.as_ref().is_some_and(|name| name.len() > 200 || name.split_whitespace().count() > 5) {
         return Err(Problem::new(Kind::Invalid, "name must have at most five words and 200 bytes"));
     }
-    let terms = SearchTerms { name, sounds_like, birth_date, ssn, mrn };
+    let terms = SearchTerms { name, matching: matching.into(), birth_date, ssn, mrn, email, phone };
     let app = &caller.app;
-    let tokens = app.keys().search_tokens(caller.asker.principal().tenant, &terms)?;
-    if tokens.is_empty() {
-        return Err(Problem::new(Kind::Invalid, "give at least one of name, birth_date, ssn and mrn"));
+    let ways = app.keys().search_tokens(caller.asker.principal().tenant, &terms)?;
+    if ways.iter().all(Vec::is_empty) {
+        let terms = "give at least one of name, birth_date, ssn, mrn, email and phone";
+        return Err(Problem::new(Kind::Invalid, terms));
     }
-    let (patients, receipt) = chart::search(app, &caller.asker, &terms, &tokens, &caller.context.stages).await?;
+    let (patients, receipt) = chart::search(app, &caller.asker, &terms, &ways, &caller.context.stages).await?;
     answer::receipted(StatusCode::OK, &SearchAnswer { patients }, &receipt)
 }
 

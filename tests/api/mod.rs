@@ -20,6 +20,7 @@ mod policy;
 mod projections;
 mod records;
 mod roles;
+mod search;
 mod services;
 mod sessions;
 mod strangers;

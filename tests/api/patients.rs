@@ -104,7 +104,7 @@ fn search_finds_by_name_sound_and_number_only_whom_the_caller_may_see() {
         let found = search(Role::Physician, body);
         assert!(found.contains(&ours) && !found.contains(&theirs), "a physician finds patients in care only");
     }
-    assert!(search(Role::Registrar, json!({"name": "Shmitberger", "sounds_like": true})).contains(&ours));
+    assert!(search(Role::Registrar, json!({"name": "Shmitberger", "match": "sounds"})).contains(&ours));
     assert!(search(Role::Registrar, json!({"name": "Shmitberger"})).is_empty());
     let ssn = read(Role::Registrar, patient)["ssn"].clone();
     assert_eq!(search(Role::Registrar, json!({"ssn": ssn})), [ours]);

@@ -9,11 +9,11 @@ use wardbook_events::values::{
     Ssn,
 };
 use wardbook_events::{Ciphertext, Field, GroupSet, PatientId, SealedFields, TenantId, Token};
-use wardbook_keys::{Keys, SealError};
+use wardbook_keys::{Keys, SealError, SearchValues};
 use wardbook_policy::{Action, Permit};
 
 use super::claims::{Claims, Holders, refuse_duplicates, unique};
-use super::{Command, Correct, Flag, Register, State, carried_over, decide, merge, tokens, unmerge};
+use super::{Command, Correct, Flag, Register, State, decide, merge, unmerge};
 use crate::authority::{Authority, UnfitPermit};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -81,6 +81,17 @@ impl RegisterPatient {
         check_dates(self.birth_date, self.deceased, context)?;
         let lists = [self.addresses.len(), self.phones.len(), self.emails.len(), self.next_of_kin.len()];
         check_lists(lists.into_iter().chain([self.identifiers.len(), self.insurance.len()]))
+    }
+
+    fn search_values(&self, mrn: &Mrn) -> SearchValues {
+        SearchValues {
+            name: Some(self.name.clone()),
+            birth_date: self.birth_date,
+            ssn: self.ssn.clone(),
+            mrn: Some(mrn.clone()),
+            emails: self.emails.clone(),
+            phones: self.phones.clone(),
+        }
     }
 
     fn seal(&self, sealer: &Sealer<'_>, mrn: &Mrn) -> Result<SealedFields, SealError> {
@@ -291,9 +302,7 @@ impl Commands {
         self.run(task, move |desk| {
             let state = desk.load::<State>(&stream(patient))?;
             let (tenant, keys) = (context.tenant, desk.keys);
-            let (birth_date, ssn) = (command.birth_date, command.ssn.as_ref());
-            let mut tokens = tokens::of_values(keys, tenant, Some(&command.name), birth_date, ssn, Some(&mrn))?;
-            tokens.extend(tokens::mark(keys, tenant, &tokens)?);
+            let tokens = keys.tokens(tenant, &command.search_values(&mrn))?;
             let claims = load_claims(desk, tenant, unique(&tokens))?;
             // Before a key is made: who is refused leaves nothing behind.
             refuse_duplicates(unique(&tokens), &claims, &BTreeSet::from([patient]), command.confirm_distinct)?;
@@ -339,24 +348,11 @@ impl Commands {
             let state = desk.load::<State>(&stream(patient))?;
             let was = state.active()?;
             let (tenant, keys) = (context.tenant, desk.keys);
-            let mut tokens = carried_over(&was.tokens, &command.fields());
-            let (name, birth_date) = (command.name.as_ref(), command.birth_date.new_value().copied());
-            tokens.extend(tokens::of_values(
-                keys,
-                tenant,
-                name,
-                birth_date,
-                command.ssn.new_value(),
-                command.mrn.as_ref(),
-            )?);
-            tokens.extend(tokens::mark(keys, tenant, &tokens)?);
+            let changes = command.seal(&Sealer::new(keys, tenant, patient))?;
+            // Made of what is sealed after the change, so that no token depends on what the patient was found by before.
+            let tokens = keys.retoken(tenant, patient, &was.fields.with(&changes))?;
             let claims = load_claims(desk, tenant, unique(&was.tokens).chain(unique(&tokens)))?;
-            let correct = Correct {
-                patient,
-                changes: command.seal(&Sealer::new(keys, tenant, patient))?,
-                tokens,
-                confirm_distinct: command.confirm_distinct,
-            };
+            let correct = Correct { patient, changes, tokens, confirm_distinct: command.confirm_distinct };
             Ok(decide(&state, &claims, Command::Correct(correct), &context)?)
         })
         .await

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use wardbook_events::TokenKind;
 use wardbook_events::patients::{TokenClaimed, TokenReleased};
 
 use super::claims::Holders;
@@ -223,26 +224,6 @@ fn a_merge_can_be_undone() {
     let later = State::after(&[registered(2, &[]), absorbed(2, 1), merged(2, 3)]);
     Given(()).when(|()| unmerge((patient(1), &gone), (patient(2), &later))).rejected(Rejection::Retired);
     Given(()).when(|()| unmerge((patient(9), &State::Unknown), (patient(2), &other))).rejected(Rejection::NotFound);
-}
-
-#[test]
-fn only_tokens_of_other_fields_are_carried_over() {
-    let kinds = [
-        TokenKind::Ssn,
-        TokenKind::Mrn,
-        TokenKind::BirthDate,
-        TokenKind::FamilyName,
-        TokenKind::GivenName,
-        TokenKind::FamilySound,
-        TokenKind::GivenSound,
-        TokenKind::NameAndBirthDate,
-    ];
-    let all: BTreeSet<_> = kinds.into_iter().map(|kind| token(kind, "x")).collect();
-    let left = |field| carried_over(&all, &BTreeSet::from([field])).into_iter().map(|t| t.kind).collect::<Vec<_>>();
-    assert_eq!(left(Field::Ssn).len(), 7);
-    assert_eq!(left(Field::Name), [TokenKind::Ssn, TokenKind::Mrn, TokenKind::BirthDate]);
-    assert!(!left(Field::BirthDate).contains(&TokenKind::NameAndBirthDate));
-    assert_eq!(left(Field::Gender).len(), 8);
 }
 
 fn any_event() -> impl Strategy<Value = Event> {

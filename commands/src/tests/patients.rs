@@ -63,7 +63,7 @@ async fn a_corrected_ssn_is_free_for_its_owner() {
     assert!(is_duplicate(house.register(someone("Bello", "1991-01-01", Some("987-65-4321"))).await));
 }
 
-/// The mark follows a change of either value, and the other one is never opened for it.
+/// The mark follows a change of either value.
 #[tokio::test]
 async fn namesakes_are_known_after_a_correction() {
     let house = house();
