@@ -66,6 +66,9 @@ pub enum OpenError {
     /// The threads that raise and deliver alerts.
     #[error("the threads of the alarms could not be started: {0}")]
     Alarms(std::io::Error),
+    /// That the ledger came out of a backup could not be written into it.
+    #[error("the ledger could not take in that it came out of a backup: {0}")]
+    Restored(Refusal),
     /// A directory cannot be made.
     #[error("cannot make the directory {path}: {source}")]
     Directory {
@@ -173,7 +176,7 @@ impl App {
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
         let limits = Limits::new(&config.rates, &clock);
         let in_use = InUse::new(config.sessions.remembered_max);
-        Ok(Self(Arc::new(Inner {
+        let app = Self(Arc::new(Inner {
             config,
             data,
             clock,
@@ -197,7 +200,9 @@ impl App {
             in_use,
             limits,
             hours,
-        })))
+        }));
+        crate::backup::record_restored(&app).map_err(OpenError::Restored)?;
+        Ok(app)
     }
 
     /// Writes what was only counted, publishes a last checkpoint, and closes views and ledger. Blocks.

@@ -17,10 +17,12 @@ use wardbook_events::TenantId;
 use wardbook_events::alerts::Severity;
 use wardbook_events::values::Email;
 
+mod backup;
 mod data_dir;
 mod error;
 mod search;
 
+pub use backup::Backup;
 pub use data_dir::DataDir;
 pub use error::ConfigError;
 pub use search::Search;
@@ -67,6 +69,8 @@ pub struct Config {
     pub drafts: Drafts,
     /// How patients are searched for.
     pub search: Search,
+    /// Where backups go, and how long they are kept.
+    pub backup: Backup,
     /// The read models.
     pub views: Views,
 }
@@ -576,7 +580,7 @@ impl Config {
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
             Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
-            None => Ok(()),
+            None => self.backup.check(),
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod api;
 pub mod app;
 pub mod asker;
 pub mod audit;
+pub mod backup;
 pub mod challenge;
 pub mod chart;
 pub mod clock;

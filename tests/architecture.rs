@@ -27,7 +27,7 @@ const ONLY: [(&str, &[&str]); 6] = [
 ];
 
 /// The areas: one file stem each on every layer.
-const AREAS: [&str; 14] = [
+const AREAS: [&str; 15] = [
     "patients",
     "records",
     "care_teams",
@@ -41,6 +41,7 @@ const AREAS: [&str; 14] = [
     "elevations",
     "access_reviews",
     "keys",
+    "backups",
     "governance",
 ];
 const LAYERS: [&str; 4] = ["events/src", "commands/src", "projections/src", "src/api"];

@@ -11,7 +11,7 @@ use wardbook_events::identity::{self, IdentityEvent};
 use wardbook_events::keys::{self, KeyEvent};
 use wardbook_events::patients::{self, PatientEvent};
 use wardbook_events::records::{self, RecordEvent};
-use wardbook_events::{Event, PatientId, ReviewId, TenantId, UserId, governance};
+use wardbook_events::{Event, PatientId, ReviewId, TenantId, UserId, backups, governance};
 
 /// An event's stream and subjects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub fn route(event: &Event, tenant: TenantId) -> Route {
         Event::Elevation(event) => of_nobody(elevations::stream(of_elevation_event(event))),
         Event::AccessReview(event) => of_nobody(access_reviews::stream(of_review_event(event))),
         Event::Key(event) => of_key_event(event, tenant),
+        Event::Backup(_) => of_nobody(backups::STREAM.to_owned()),
         Event::Governance(_) => of_nobody(governance::STREAM.to_owned()),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::access::AccessEvent;
 use crate::access_reviews::AccessReviewEvent;
 use crate::alerts::AlertEvent;
+use crate::backups::BackupEvent;
 use crate::break_glass::BreakGlassEvent;
 use crate::care_teams::CareTeamEvent;
 use crate::consent::ConsentEvent;
@@ -137,6 +138,7 @@ event! {
     "elevations" => Elevation(ElevationEvent),
     "access-reviews" => AccessReview(AccessReviewEvent),
     "keys" => Key(KeyEvent),
+    "backups" => Backup(BackupEvent),
     "governance" => Governance(GovernanceEvent),
 }
 

@@ -37,7 +37,8 @@ impl Phone {
     pub fn normalised(&self, country: &str) -> Option<String> {
         let written: String = self.as_str().nfkc().flat_map(char::to_lowercase).collect();
         // "x 12", "ext. 12", ";ext=12", "#12": the extension begins at the first letter or mark of one.
-        let number = written.split(|c: char| c.is_alphabetic() || matches!(c, ';' | '#' | ',')).find(|part| has_digit(part))?;
+        let number =
+            written.split(|c: char| c.is_alphabetic() || matches!(c, ';' | '#' | ',')).find(|part| has_digit(part))?;
         let international = number.trim_start().starts_with('+');
         // "+44 (0)20": the zero in brackets is for those who call from within.
         let number = if international { number.replace("(0)", "") } else { number.to_owned() };
@@ -88,10 +89,14 @@ mod tests {
 
     #[test]
     fn a_telephone_number_has_one_form() {
-        for text in ["+1 (555) 010-0199", "555-010-0199", "1 555 010 0199", "001 555 0100199", "+1.555.010.0199 ext. 12"] {
+        for text in
+            ["+1 (555) 010-0199", "555-010-0199", "1 555 010 0199", "001 555 0100199", "+1.555.010.0199 ext. 12"]
+        {
             assert_eq!(phone(text, "1").as_deref(), Some("15550100199"), "{text}");
         }
-        for text in ["+44 (0)20 7946 0018", "020 7946 0018", "00442079460018", "+44 20 7946 0018x9", "tel: 020 7946 0018"] {
+        for text in
+            ["+44 (0)20 7946 0018", "020 7946 0018", "00442079460018", "+44 20 7946 0018x9", "tel: 020 7946 0018"]
+        {
             assert_eq!(phone(text, "44").as_deref(), Some("442079460018"), "{text}");
         }
         assert_eq!(phone("٠٥٠ ١٢٣ ٤٥٦٧", "966"), phone("+966 50 123 4567", "1"));

@@ -119,6 +119,10 @@ id!(
     ApiKeyId, "api key"
 );
 id!(
+    /// A backup, full or incremental.
+    BackupId, "backup"
+);
+id!(
     /// A question put to somebody who is logging in.
     ChallengeId, "challenge"
 );

@@ -10,6 +10,7 @@ mod area;
 pub mod access;
 pub mod access_reviews;
 pub mod alerts;
+pub mod backups;
 pub mod break_glass;
 pub mod care_teams;
 pub mod consent;
@@ -32,8 +33,8 @@ pub mod values;
 pub use envelope::{DecodeError, Encoded, Event, Recorded};
 pub use field::{Class, Field, Group, GroupSet};
 pub use ids::{
-    AlertId, ApiKeyId, ChallengeId, CorrelationId, ElevationId, EmergencyId, EventId, PasskeyId, PatientId, RecordId,
-    ReviewId, SessionId, TenantId, UserId,
+    AlertId, ApiKeyId, BackupId, ChallengeId, CorrelationId, ElevationId, EmergencyId, EventId, PasskeyId, PatientId,
+    RecordId, ReviewId, SessionId, TenantId, UserId,
 };
 pub use meta::{Actor, ActorKind, Client, Meta, Outcome, Purpose, Role};
 pub use network::Network;

@@ -169,7 +169,11 @@ mod tests {
     fn fields_of_few_values_are_never_searchable() {
         let searchable: Vec<_> = Field::ALL.iter().filter(|field| !field.found_by().is_empty()).collect();
         let many_values = [Field::Name, Field::BirthDate, Field::Phones, Field::Emails, Field::Ssn, Field::Mrn];
-        assert_eq!(searchable, many_values.iter().collect::<Vec<_>>(), "a new one needs many values and a line in the docs");
+        assert_eq!(
+            searchable,
+            many_values.iter().collect::<Vec<_>>(),
+            "a new one needs many values and a line in the docs"
+        );
         for kind in TokenKind::ALL {
             assert!(Field::ALL.iter().any(|field| field.found_by().contains(&kind)), "{kind:?} is made from nothing");
         }

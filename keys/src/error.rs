@@ -38,6 +38,9 @@ pub enum StoreError {
     /// The operating system gave no random bytes.
     #[error("the operating system gives no random numbers; check that getrandom works here")]
     NoRandomness,
+    /// The file of a restored store cannot be made.
+    #[error("the file of the key store cannot be made: {0}; nothing may stand in its place")]
+    File(io::Error),
     /// The key is gone from the store, but its trace in the rollback journal could not be wiped.
     #[error("the destroyed key's trace could not be wiped from the store's journal: {0}; destroy it again")]
     Wipe(io::Error),

@@ -58,7 +58,8 @@ impl SearchValues {
         let mut all = BTreeSet::new();
         if let Some(name) = &self.name {
             let family = [(name.family.as_str(), Part::FAMILY)];
-            for (part, kinds) in family.into_iter().chain(given_words(name).into_iter().map(|word| (word, Part::GIVEN))) {
+            for (part, kinds) in family.into_iter().chain(given_words(name).into_iter().map(|word| (word, Part::GIVEN)))
+            {
                 for form in whole_and_words(part) {
                     all.extend(sounds::codes(&form).into_iter().map(|code| (kinds.sound, code)));
                     if !form.contains(' ') {

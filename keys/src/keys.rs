@@ -12,8 +12,8 @@ use crate::cache::{Cache, CacheLimits, Clock, MonotonicClock};
 use crate::error::{KeyError, StoreError};
 use crate::forms::Forms;
 use crate::making::Wanted;
-use crate::ring::{PatientRing, TenantRing};
 use crate::providers::file::RootKey;
+use crate::ring::{PatientRing, TenantRing};
 use crate::root::RootKeyProvider;
 use crate::store::Store;
 

@@ -6,6 +6,7 @@
 //! Destroying a patient's key erases the person from ledger, views and backups (crypto-shredding).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod backup_key;
 mod cache;
 mod envelope;
 mod error;
@@ -28,11 +29,12 @@ mod tokens;
 #[cfg(test)]
 mod tokens_tests;
 
+pub use backup_key::{BackupKey, BackupKeyError, PartDamaged, PartKey};
 pub use cache::{CacheLimits, Clock, MonotonicClock};
 pub use error::{KeyError, OpenError, SealError, SecretError, StoreError, TokenError};
 pub use forms::{FORMS_VERSION, Forms, SearchValues};
 pub use keys::{Keys, KeysConfig};
 pub use providers::file::RootKey;
-pub use root::{RootError, RootKeyProvider, RootVersion};
 pub use reseal::RetokenError;
+pub use root::{RootError, RootKeyProvider, RootVersion};
 pub use tokens::{AnyOf, Matching, SearchTerms};

@@ -12,7 +12,8 @@ use wardbook_events::{Ciphertext, Field, PatientId, Sealed, TenantId, Token};
 
 use crate::store::Store;
 use crate::{
-    CacheLimits, Clock, KeyError, Keys, KeysConfig, OpenError, RootKey, SealError, SearchTerms, SearchValues, SecretError, StoreError,
+    CacheLimits, Clock, KeyError, Keys, KeysConfig, OpenError, RootKey, SealError, SearchTerms, SearchValues,
+    SecretError, StoreError,
 };
 
 fn tenant(byte: u8) -> TenantId {

@@ -116,7 +116,8 @@ impl Index<'_> {
     /// all three, so that it needs no order of the given names. Nothing if name or birth date is missing.
     fn mark(self, tokens: &BTreeSet<Token>) -> Option<Token> {
         let of = |kind| tokens.iter().filter(move |token| token.kind == kind).map(|token| token.value.as_str());
-        let parts = [TokenKind::FamilyName, TokenKind::GivenName, TokenKind::BirthDate].map(|kind| of(kind).collect::<Vec<_>>());
+        let parts = [TokenKind::FamilyName, TokenKind::GivenName, TokenKind::BirthDate]
+            .map(|kind| of(kind).collect::<Vec<_>>());
         let [family, given, birth] = &parts;
         if birth.is_empty() || (family.is_empty() && given.is_empty()) {
             return None;

@@ -66,7 +66,8 @@ fn names_are_found_by_their_first_letters() {
     for query in ["mu", "nna", "müx", "ann berta", "l"] {
         assert!(!finds(&keys, query, Matching::Prefix, &patient), "{query}");
     }
-    let terms = |name: &str| SearchTerms { name: Some(name.into()), matching: Matching::Prefix, ..SearchTerms::default() };
+    let terms =
+        |name: &str| SearchTerms { name: Some(name.into()), matching: Matching::Prefix, ..SearchTerms::default() };
     let written = name("van der Müllersheim", &["Anna-Maria", "Li"]);
     assert!(finds(&keys, "muellersheimer", Matching::Prefix, &indexed(&keys, "Muellersheim", &["A"])), "eight letters");
     assert!(!terms("müllersheimer").fits(&written), "what was typed beyond them is compared after opening");
@@ -76,7 +77,8 @@ fn names_are_found_by_their_first_letters() {
 #[test]
 fn how_short_a_prefix_may_be_is_a_setting() {
     let of = |prefix_min, prefix_max| {
-        let mut config = KeysConfig::new(tempfile::tempdir().unwrap().path().join("keys"), RootKey::ephemeral().unwrap());
+        let mut config =
+            KeysConfig::new(tempfile::tempdir().unwrap().path().join("keys"), RootKey::ephemeral().unwrap());
         config.forms = Forms { prefix_min, prefix_max, ..Forms::default() };
         let dir = tempfile::tempdir().unwrap();
         config.path = dir.path().join("keys.sqlite");
@@ -128,9 +130,16 @@ fn each_term_finds_and_together_they_narrow() {
     assert!(!matches(&keys, &email("anna@example.com"), &tokens));
     assert!(matches(&keys, &phone("+1 555 0100199"), &tokens) && !matches(&keys, &phone("+1 555 0100198"), &tokens));
     assert!(!matches(&keys, &phone("unknown"), &tokens), "what is no number finds nobody");
-    let both = |ssn: &str| SearchTerms { ssn: Some(Ssn::new(ssn).unwrap()), name: Some("muller".into()), ..email("am@example.com") };
+    let both = |ssn: &str| SearchTerms {
+        ssn: Some(Ssn::new(ssn).unwrap()),
+        name: Some("muller".into()),
+        ..email("am@example.com")
+    };
     assert!(matches(&keys, &both("123 45 6789"), &tokens) && !matches(&keys, &both("123 45 6780"), &tokens));
-    assert_eq!(both("123 45 6789").kinds(), [TokenKind::FamilyName, TokenKind::GivenName, TokenKind::Ssn, TokenKind::Email]);
+    assert_eq!(
+        both("123 45 6789").kinds(),
+        [TokenKind::FamilyName, TokenKind::GivenName, TokenKind::Ssn, TokenKind::Email]
+    );
 }
 
 fn sealed(keys: &Keys, values: &SearchValues) -> SealedFields {

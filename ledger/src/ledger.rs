@@ -24,6 +24,7 @@ use crate::{
     appender::{self, AppendError, Inbox, Request},
     checkpoint::SignedCheckpoint,
     config::{Clock, LedgerConfig},
+    copy::Frames,
     entry::{Draft, Entry},
     ids::{Digest, EventId, EventType, Position, StreamId, SubjectId},
     keeper::{Message, PublishError},
@@ -316,6 +317,12 @@ impl Ledger {
     #[must_use]
     pub fn scan(&self, from: Position) -> Scan {
         Scan::new(self.0.core.journal.scan(from.get(), self.0.core.durable()))
+    }
+
+    /// The frames of the journal from a position on, up to those that are durable now: what a backup is made of.
+    #[must_use]
+    pub fn frames(&self, from: Position) -> Frames {
+        Frames::new(self.0.core.journal.scan(from.get(), self.0.core.durable()))
     }
 
     /// Every event from a position on, also those to come.

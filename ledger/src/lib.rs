@@ -20,6 +20,7 @@ pub mod verify;
 
 mod appender;
 mod codec;
+mod copy;
 mod ed25519;
 mod follower;
 mod heads;
@@ -34,6 +35,7 @@ mod testlog;
 
 pub use appender::AppendError;
 pub use config::{IndexKind, KeySource, LedgerConfig};
+pub use copy::{CopyError, Frame, Frames, JournalWriter, frames_in, keep_published};
 pub use entry::{Draft, Entry, ExpectedVersion, Payload, SubjectLink};
 pub use ids::{Digest, EventId, EventType, KeyId, Micros, Position, StreamId, SubjectId};
 pub use keeper::PublishError;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    copy::Frames,
     entry::Entry,
     ids::{Digest, EventId, EventType, Position, StreamId, SubjectId},
     ledger::Core,
@@ -191,6 +192,12 @@ impl LogReader {
     #[must_use]
     pub fn scan(&self, from: Position) -> Scan {
         Scan::new(self.journal.scan(from.get(), self.size))
+    }
+
+    /// The frames of the journal from a position on: what a backup is made of.
+    #[must_use]
+    pub fn frames(&self, from: Position) -> Frames {
+        Frames::new(self.journal.scan(from.get(), self.size))
     }
 
     /// The stored bytes (entry and signature) from a position on, undecoded: what a parallel verifier spreads itself.

@@ -226,6 +226,7 @@ impl FactsCache {
                 | Event::Alert(_)
                 | Event::AccessReview(_)
                 | Event::Key(_)
+                | Event::Backup(_)
                 | Event::Governance(_) => {}
             }
         }

@@ -10,6 +10,7 @@
 pub mod access_reviews;
 pub mod alerts;
 pub mod audit;
+pub mod backups;
 pub mod break_glass;
 pub mod care_teams;
 pub mod consent;

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::access_reviews::AccessReviewsView;
 use crate::alerts::AlertsView;
 use crate::audit::AuditView;
+use crate::backups::BackupsView;
 use crate::break_glass::BreakGlassView;
 use crate::care_teams::CareTeamsView;
 use crate::consent::ConsentView;
@@ -192,6 +193,8 @@ views! {
     BreakGlass, break_glass: BreakGlassView;
     /// Alerts.
     Alerts, alerts: AlertsView;
+    /// Backups.
+    Backups, backups: BackupsView;
 }
 
 /// A view that must be rebuilt before it answers.

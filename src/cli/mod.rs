@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+mod backup;
 mod checkpoint;
 mod import;
 mod output;
@@ -82,6 +83,8 @@ enum Command {
     Session(session::Session),
     /// Check, compare and explain policies
     Policy(policy::Policy),
+    /// Make, check, list and restore backups
+    Backup(backup::Backup),
 }
 
 /// Why a command was not carried out: a sentence for the person who typed it.
@@ -113,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::User(command) => command.run(&cli.common, &output),
         Command::Session(command) => command.run(&cli.common, &output),
         Command::Policy(command) => command.run(&cli.common, &output),
+        Command::Backup(command) => command.run(&cli.common, &output),
     };
     output.finish();
     match ended {

@@ -24,7 +24,12 @@ fn register(body: &Value) -> String {
 fn found(role: Role, body: &Value) -> Vec<String> {
     let answer = HOUSE.client(role).post("/v1/patients/search", body);
     assert_eq!(answer.status, 200, "{}", answer.text());
-    answer.json()["patients"].as_array().unwrap().iter().map(|one| one["patient"].as_str().unwrap().to_owned()).collect()
+    answer.json()["patients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["patient"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn finds(body: Value, patient: &str) -> bool {
@@ -38,15 +43,25 @@ fn names_are_found_by_their_first_letters() {
     let prefix = |letters: usize| family.chars().take(letters).collect::<String>();
     for letters in 3..=family.chars().count() {
         let name = prefix(letters);
-        assert!(finds(json!({"name": name, "match": "prefix", "birth_date": "1971-02-03"}), &patient), "{letters} letters");
+        assert!(
+            finds(json!({"name": name, "match": "prefix", "birth_date": "1971-02-03"}), &patient),
+            "{letters} letters"
+        );
     }
     let long = prefix(10);
-    assert!(finds(json!({"name": format!(" NGO  {}", long.to_uppercase().replace('Å', "a")), "match": "prefix"}), &patient));
+    assert!(finds(
+        json!({"name": format!(" NGO  {}", long.to_uppercase().replace('Å', "a")), "match": "prefix"}),
+        &patient
+    ));
     assert!(!finds(json!({"name": long}), &patient), "a beginning is no name");
     assert!(!finds(json!({"name": format!("{}q", prefix(9)), "match": "prefix"}), &patient), "beyond what is indexed");
     assert!(!finds(json!({"name": prefix(2), "match": "prefix", "birth_date": "1971-02-03"}), &patient), "too short");
     assert!(!finds(json!({"name": long, "match": "prefix", "birth_date": "1971-02-04"}), &patient), "terms narrow");
-    assert_eq!(found(Role::Physician, &json!({"name": long, "match": "prefix"})), [""; 0], "only whom the caller may see");
+    assert_eq!(
+        found(Role::Physician, &json!({"name": long, "match": "prefix"})),
+        [""; 0],
+        "only whom the caller may see"
+    );
 }
 
 #[test]
@@ -95,7 +110,8 @@ fn a_corrected_value_finds_and_the_old_one_does_not() {
 fn one_search_is_one_event_that_says_by_what_and_no_value() {
     let family = family("Audited");
     let patient = register(&person(&family));
-    let answer = HOUSE.client(Role::Registrar).post("/v1/patients/search", &json!({"name": &family[..6], "match": "prefix"}));
+    let answer =
+        HOUSE.client(Role::Registrar).post("/v1/patients/search", &json!({"name": &family[..6], "match": "prefix"}));
     let entry = HOUSE.test.app.ledger().read(wardbook_ledger::Position(answer.position())).unwrap().unwrap();
     assert_eq!(entry.event_type().as_str(), "access.patients-searched");
     let body: Value = serde_json::from_slice(entry.body()).unwrap();

@@ -12,7 +12,8 @@ use parking_lot::{Mutex, RwLock};
 use super::{
     file::{Disk, DiskFile, read_all},
     segment::{
-        FrameScan, ScanError, ScannedFrame, offsets_name, parse_frame, parse_segment_name, position_of, segment_name,
+        FrameScan, Mark, ScanError, ScannedFrame, offsets_name, parse_frame, parse_segment_name, position_of,
+        segment_name,
     },
 };
 use crate::{entry::Entry, ids::Position};
@@ -395,7 +396,7 @@ impl ScanPlace {
 
     /// The next frame's entry. A short or wrong frame is read once more from the file: it may have been behind the
     /// buffer's end.
-    fn next(&mut self, position: u64) -> Result<Vec<u8>, ReadError> {
+    fn next(&mut self, position: u64) -> Result<(Mark, Vec<u8>), ReadError> {
         for fresh in [false, true] {
             if fresh {
                 self.fill().map_err(|e| ReadError::io(position, e))?;
@@ -403,10 +404,10 @@ impl ScanPlace {
             let skip = usize::try_from(self.offset - self.buffer_offset).unwrap_or(usize::MAX);
             let bytes = self.buffer.get(skip..).unwrap_or_default();
             match parse_frame(bytes) {
-                Ok((_, stored)) => {
+                Ok((mark, stored)) => {
                     let stored = stored.to_vec();
                     self.offset += (super::segment::FRAME_HEADER_BYTES + stored.len()) as u64;
-                    return Ok(stored);
+                    return Ok((mark, stored));
                 }
                 Err(error) if fresh => return Err(ReadError::damaged(position, error)),
                 Err(_) => {}
@@ -442,7 +443,7 @@ impl JournalScan {
         self.next
     }
 
-    fn read_next(&mut self) -> Result<Vec<u8>, ReadError> {
+    fn read_next(&mut self) -> Result<(Mark, Vec<u8>), ReadError> {
         let position = self.next;
         let (first, _) = self.journal.segment_of(position)?;
         if self.place.as_ref().is_none_or(|place| place.first != first) {
@@ -452,12 +453,22 @@ impl JournalScan {
         let Some(place) = &mut self.place else {
             return Err(ReadError::damaged(position, "it is missing"));
         };
-        let stored = place.next(position)?;
+        let (mark, stored) = place.next(position)?;
         if position_of(&stored) != Some(position) {
             return Err(ReadError::damaged(position, "another entry stands in its place"));
         }
         self.next += 1;
-        Ok(stored)
+        Ok((mark, stored))
+    }
+
+    /// The next entry with what its frame says beside it.
+    pub(crate) fn next_marked(&mut self) -> Option<Result<(Mark, Vec<u8>), ReadError>> {
+        if self.failed || self.next >= self.until {
+            return None;
+        }
+        let outcome = self.read_next();
+        self.failed = outcome.is_err();
+        Some(outcome)
     }
 }
 
@@ -465,11 +476,6 @@ impl Iterator for JournalScan {
     type Item = Result<Vec<u8>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.next >= self.until {
-            return None;
-        }
-        let outcome = self.read_next();
-        self.failed = outcome.is_err();
-        Some(outcome)
+        self.next_marked().map(|outcome| outcome.map(|(_, stored)| stored))
     }
 }

@@ -33,7 +33,9 @@ fn what_the_first_program_wrote_is_read() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let root = RootKey::load(&path).unwrap();
     assert_eq!(root.id(), "1a5f755429b08cfb");
-    let wrapped = hex::decode("661cb28e2b814f461ed6f93f8da1830b400ddfb4194484ba5ce8d8175cb1cdd5cf95422f91b247f1e312fdd6ffe3ab92").unwrap();
+    let wrapped =
+        hex::decode("661cb28e2b814f461ed6f93f8da1830b400ddfb4194484ba5ce8d8175cb1cdd5cf95422f91b247f1e312fdd6ffe3ab92")
+            .unwrap();
     assert_eq!(root.version_of(&wrapped).unwrap().as_str(), "1");
     assert_eq!(root.unwrap("here", &wrapped).unwrap().as_slice(), [7; 32]);
     root.rotate().unwrap();

@@ -182,7 +182,8 @@ fn stretch(how: &str, passphrase: &Passphrase) -> Result<SivKey, RootError> {
     for (cost, max) in cost.iter_mut().zip(COST_MAX) {
         *cost = words.next().and_then(|word| word.parse().ok()).filter(|cost| *cost <= max).ok_or_else(wrong)?;
     }
-    let salt = words.next().and_then(|word| hex::decode(word).ok()).filter(|salt| salt.len() == 16).ok_or_else(wrong)?;
+    let salt =
+        words.next().and_then(|word| hex::decode(word).ok()).filter(|salt| salt.len() == 16).ok_or_else(wrong)?;
     if words.next().is_some() {
         return Err(wrong());
     }

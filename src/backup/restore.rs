@@ -1,0 +1,291 @@
+//! Putting a backup back into an empty directory: to its end, to a position, or to an instant.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use wardbook_events::backups::{BackupsRestored, RestoredTo};
+use wardbook_events::{Actor, BackupId, Client, CorrelationId, Event, EventId, Outcome};
+use wardbook_ledger::checkpoint::SignedCheckpoint;
+use wardbook_ledger::{CopyError, Frame, JournalWriter, Progress, keep_published};
+
+use super::catalog::{Catalog, ChainError, Found, Setup};
+use super::place::Place;
+use super::verify::{Finding, through};
+use crate::app::App;
+use crate::config::DataDir;
+use crate::disclosure::Refusal;
+use crate::strangers::system_meta;
+
+/// Where things are put until all of them are there.
+const STAGING: &str = "restoring";
+/// What the first start is to tell of it.
+const NOTE: &str = "restored.json";
+
+/// How far to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All there is.
+    End,
+    /// So many events, or fewer, so that no append is torn apart.
+    Position(u64),
+    /// What was recorded at this instant or before.
+    Time(Timestamp),
+}
+
+/// Why nothing was put back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Something is there.
+    #[error("{0} is not empty: restore into a new directory (only `published` may be there, which tells of rollbacks)")]
+    NotEmpty(PathBuf),
+    /// The backup.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// It reaches less far.
+    #[error("no backup reaches that far: the newest has {events} events, the last recorded at {newest_at}")]
+    Short {
+        /// Events of the newest.
+        events: u64,
+        /// When its last event was recorded.
+        newest_at: Timestamp,
+    },
+    /// Nothing is that old.
+    #[error("nothing was recorded by then")]
+    Nothing,
+    /// It is not as it was written.
+    #[error("the backup is damaged: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Damaged(Vec<Finding>),
+    /// Writing the journal.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// The disk.
+    #[error("{path}: {source}")]
+    Disk {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// What is to be put back, and where.
+#[derive(Debug)]
+pub struct Restore<'a> {
+    /// Where the backups are, and their key.
+    pub setup: &'a Setup,
+    /// Which; the newest that reaches far enough if not given.
+    pub backup: Option<BackupId>,
+    /// How far.
+    pub reach: Reach,
+    /// An empty directory, or one that is not there yet.
+    pub target: DataDir,
+}
+
+/// What was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restored {
+    /// What the first start writes into the ledger.
+    pub told: BackupsRestored,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+impl Restore<'_> {
+    /// Puts it back. Interrupted, nothing stands there that looks complete; done again, it begins again.
+    ///
+    /// # Errors
+    /// Nothing is left in the directory but what was there before.
+    pub fn run(&self, progress: &dyn Progress) -> Result<Restored, RestoreError> {
+        let root = self.target.root();
+        self.prepare()?;
+        let staging = root.join(STAGING);
+        let done = self.stage(&staging, progress).and_then(|restored| {
+            let note = serde_json::to_vec(&restored.told).unwrap_or_default();
+            write_new(&root.join(NOTE), &note)?;
+            // The ledger comes last: without it nobody takes the directory for a system.
+            for (name, to) in
+                [("keys", self.target.keys()), ("tokens", self.target.tokens()), ("ledger", self.target.ledger())]
+            {
+                let from = staging.join(name);
+                if from.exists() {
+                    fs::rename(&from, &to).map_err(|source| RestoreError::Disk { path: to, source })?;
+                }
+            }
+            sync(root)?;
+            Ok(restored)
+        });
+        let removed = fs::remove_dir_all(&staging);
+        let restored = done?;
+        removed.map_err(|source| RestoreError::Disk { path: staging, source })?;
+        Ok(restored)
+    }
+
+    fn prepare(&self) -> Result<(), RestoreError> {
+        let root = self.target.root();
+        let disk = |source| RestoreError::Disk { path: root.to_owned(), source };
+        private_dir(root)?;
+        for entry in fs::read_dir(root).map_err(disk)? {
+            let name = entry.map_err(disk)?.file_name();
+            match name.to_str() {
+                Some(STAGING) => fs::remove_dir_all(root.join(STAGING)).map_err(disk)?,
+                Some(NOTE) if !self.target.ledger().exists() => fs::remove_file(root.join(NOTE)).map_err(disk)?,
+                Some("published") => {}
+                _ => return Err(RestoreError::NotEmpty(root.to_owned())),
+            }
+        }
+        Ok(())
+    }
+
+    fn stage(&self, staging: &Path, progress: &dyn Progress) -> Result<Restored, RestoreError> {
+        let catalog = Catalog::read(&self.setup.places, &self.setup.key);
+        let chain = self.choose(&catalog)?;
+        let last = chain.last().ok_or(ChainError::None)?;
+        let places: Vec<&Place> = last.at.iter().filter_map(|at| self.setup.places.get(*at)).collect();
+        let ledger = staging.join("ledger");
+        private_dir(&ledger)?;
+        let mut writer = JournalWriter::create(&ledger)?;
+        let mut cut = Cut { reach: self.reach, over: false };
+        let mut take = |frames: &[Frame]| {
+            let wanted = cut.of(frames)?;
+            writer.append(frames.get(..wanted).unwrap_or_default()).map_err(|error| error.to_string())
+        };
+        let read = through(&places, &self.setup.key, &chain, &mut take, progress);
+        if !read.is_whole() {
+            return Err(RestoreError::Damaged(read.findings));
+        }
+        let events = writer.events();
+        if events == 0 {
+            return Err(RestoreError::Nothing);
+        }
+        let proofs: Vec<_> = chain.iter().filter_map(|found| found.manifest.proof().ok()).collect();
+        let own = proofs.iter().map(|(checkpoint, _)| checkpoint).rfind(|one| one.unverified().size <= events);
+        writer.finish(own)?;
+        let published = self.keep_published(&catalog)?;
+        let place = places.first().map_or_else(String::new, |place| place.name().to_owned());
+        let told = BackupsRestored {
+            backup: last.manifest.backup,
+            place,
+            reach: match self.reach {
+                Reach::End => RestoredTo::End,
+                Reach::Position(_) => RestoredTo::Position,
+                Reach::Time(_) => RestoredTo::Time,
+            },
+            from: last.manifest.to,
+            to: events,
+            published,
+            keys_missing: 0,
+            erased: 0,
+        };
+        Ok(Restored { told, bytes: read.bytes })
+    }
+
+    /// The chain of the backup that is wanted, or of the newest one that is there, or of the first that reaches so far.
+    fn choose<'c>(&self, catalog: &'c Catalog) -> Result<Vec<&'c Found>, RestoreError> {
+        if let Some(backup) = self.backup {
+            return Ok(catalog.chain(backup)?);
+        }
+        let newest = catalog.newest().ok_or(ChainError::None)?;
+        let reaches = |found: &&Found| match self.reach {
+            Reach::End => found.manifest.backup == newest.manifest.backup,
+            Reach::Position(events) => found.manifest.to >= events,
+            Reach::Time(at) => found.manifest.newest_at >= at,
+        };
+        let usable = |found: &&Found| catalog.chain(found.manifest.backup).is_ok();
+        let least = catalog.backups.values().filter(reaches).filter(usable).min_by_key(|found| found.manifest.to);
+        match (least, self.reach) {
+            (Some(found), _) => Ok(catalog.chain(found.manifest.backup)?),
+            // An instant behind the last event is a wish for everything.
+            (None, Reach::Time(_) | Reach::End) => Ok(catalog.chain(newest.manifest.backup)?),
+            (None, Reach::Position(_)) => {
+                Err(RestoreError::Short { events: newest.manifest.to, newest_at: newest.manifest.newest_at })
+            }
+        }
+    }
+
+    /// Every place knows what the log has published: the newest of it is kept where the first start looks, so that going back
+    /// behind it is refused until somebody answers for it.
+    fn keep_published(&self, catalog: &Catalog) -> Result<u64, RestoreError> {
+        let newest = catalog.backups.values().max_by_key(|found| found.manifest.to).ok_or(ChainError::None)?;
+        let (checkpoint, keys): (SignedCheckpoint, _) = newest.manifest.proof().map_err(|error| {
+            let finding =
+                Finding { backup: newest.manifest.backup, object: "checkpoint".into(), what: error.to_string() };
+            RestoreError::Damaged(vec![finding])
+        })?;
+        private_dir(&self.target.published())?;
+        Ok(keep_published(&self.target.published(), &keys, &checkpoint)?)
+    }
+}
+
+/// Where the log is cut.
+struct Cut {
+    reach: Reach,
+    /// Everything from here on is left out.
+    over: bool,
+}
+
+impl Cut {
+    /// How many of the frames are put back: whole appends only.
+    fn of(&mut self, frames: &[Frame]) -> Result<usize, String> {
+        if self.over {
+            return Ok(0);
+        }
+        let inside = match self.reach {
+            Reach::End => return Ok(frames.len()),
+            Reach::Position(events) => {
+                frames.partition_point(|frame| frame.position().is_some_and(|at| at.get() < events))
+            }
+            Reach::Time(until) => {
+                let until = until.as_microsecond();
+                let times: Result<Vec<_>, _> =
+                    frames.iter().map(|frame| frame.entry().map(|entry| entry.recorded_at().get())).collect();
+                let times = times.map_err(|error| error.to_string())?;
+                times.partition_point(|at| *at <= until)
+            }
+        };
+        self.over = inside < frames.len();
+        let front = frames.get(..inside).unwrap_or_default();
+        Ok(front.iter().rposition(Frame::ends_append).map_or(0, |last| last + 1))
+    }
+}
+
+/// Writes into the ledger that it came out of a backup, if it did and has not said so.
+///
+/// # Errors
+/// If that could not be made durable: then the next start tells it.
+pub fn record_restored(app: &App) -> Result<(), Refusal> {
+    let path = app.data().root().join(NOTE);
+    let Ok(note) = fs::read(&path) else { return Ok(()) };
+    let told: BackupsRestored = serde_json::from_slice(&note).map_err(|_| Refusal::Encode)?;
+    // One restore is one event, however often the start is tried.
+    let digest = blake3::derive_key("wardbook 2026 backup restored event id v1", &note);
+    let id = uuid::Builder::from_custom_bytes(digest.first_chunk().copied().unwrap_or_default()).into_uuid();
+    let meta = system_meta(Actor::SYSTEM, Outcome::Success, CorrelationId::new(id));
+    app.tell_blocking(EventId::new(id), Event::from(told), &meta, &Client::default())?;
+    if let Err(error) = fs::remove_file(&path) {
+        tracing::warn!(%error, "the note of a restore was not removed: the next start finds it told");
+    }
+    Ok(())
+}
+
+fn private_dir(path: &Path) -> Result<(), RestoreError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| RestoreError::Disk { path: path.to_owned(), source })
+}
+
+fn write_new(path: &Path, content: &[u8]) -> Result<(), RestoreError> {
+    let write = || {
+        fs::write(path, content)?;
+        fs::File::open(path)?.sync_all()
+    };
+    write().map_err(|source| RestoreError::Disk { path: path.to_owned(), source })
+}
+
+fn sync(dir: &Path) -> Result<(), RestoreError> {
+    let synced = fs::File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| RestoreError::Disk { path: dir.to_owned(), source })
+}

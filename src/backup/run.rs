@@ -1,0 +1,174 @@
+//! A backup with all that belongs to it, and the events that tell of it. Everything here blocks.
+
+use jiff::SignedDuration;
+use wardbook_events::backups::{BackupEvent, BackupStep, BackupVerified, BackupsFailed};
+use wardbook_events::{Actor, BackupId, Client, CorrelationId, EventId, Meta, Outcome, Purpose};
+use wardbook_ledger::Progress;
+
+use super::catalog::{ChainError, Setup, SetupError};
+use super::create::{Asked, CreateError, Made, create};
+use super::place::Place;
+use super::verify::{Verified, verify};
+use crate::app::App;
+use crate::asker::Asker;
+use crate::clock::NoChance;
+use crate::disclosure::Refusal;
+
+/// Why there is no new backup.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Settings, key or places.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// Making it.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// Finding it.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Telling of it.
+    #[error("the ledger could not take in what was done: {0}")]
+    Tell(#[from] Refusal),
+    /// An id.
+    #[error(transparent)]
+    Chance(#[from] NoChance),
+    /// A place that the settings do not name.
+    #[error("{0} is none of backup.places, or cannot be used now")]
+    NoSuchPlace(String),
+}
+
+/// In whose name.
+#[derive(Debug, Clone)]
+pub struct By {
+    meta: Meta,
+    client: Client,
+}
+
+impl By {
+    /// Somebody who was permitted to.
+    #[must_use]
+    pub fn asker(asker: &Asker) -> Self {
+        Self { meta: asker.meta(Outcome::Success), client: asker.client.clone() }
+    }
+
+    /// Nobody: it was due. Told to the organisation of the settings, whose officers answer for the server.
+    ///
+    /// # Errors
+    /// If the operating system has no random bytes to give.
+    pub fn system(app: &App) -> Result<Self, NoChance> {
+        let meta = Meta {
+            tenant: app.config().organisation.id,
+            actor: Actor::SYSTEM,
+            purpose: Purpose::SystemAdministration,
+            outcome: Outcome::Success,
+            correlation: CorrelationId::new(app.new_id()?),
+            causation: None,
+            command: None,
+        };
+        Ok(Self { meta, client: Client::default() })
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// The backup.
+    pub made: Made,
+}
+
+/// When a full backup is due.
+#[must_use]
+pub fn full_after(app: &App) -> Asked {
+    Asked::FullAfter(SignedDuration::from_hours(i64::from(app.config().backup.full_every_h)))
+}
+
+/// Makes a backup and writes down what came of it, good or bad.
+///
+/// # Errors
+/// If no place has it in the end; that is an event too.
+pub fn run(app: &App, by: &By, asked: Asked, progress: &dyn Progress) -> Result<Ran, RunError> {
+    let made = attempt(app, asked, progress);
+    match &made {
+        Err(error) => failed(app, by, BackupStep::Create, None, None, error)?,
+        Ok(made) => {
+            for (place, cause) in &made.failed {
+                failed(app, by, BackupStep::Create, Some(made.created.backup), Some(place.clone()), cause)?;
+            }
+            tell(app, by, made.created.clone())?;
+        }
+    }
+    Ok(Ran { made: made? })
+}
+
+fn attempt(app: &App, asked: Asked, progress: &dyn Progress) -> Result<Made, RunError> {
+    let setup = Setup::open(&app.config().backup)?;
+    let id = BackupId::new(app.new_id()?);
+    Ok(create(app.ledger(), &setup, id, app.now(), asked, progress)?)
+}
+
+/// Verifies a backup (the newest if none is named) at one place (the first if none is named) and writes down what came of it.
+///
+/// # Errors
+/// If it is not there, or the settings name no such place.
+pub fn verify_and_tell(
+    app: &App,
+    by: &By,
+    place: Option<&str>,
+    backup: Option<BackupId>,
+    progress: &dyn Progress,
+) -> Result<(BackupId, String, Verified), RunError> {
+    let setup = Setup::open(&app.config().backup)?;
+    let place = place_of(&setup, place)?;
+    let name = place.name().to_owned();
+    match verify(place, &setup.key, backup, progress) {
+        Ok((backup, verified)) => {
+            match verified.findings.first() {
+                None => {
+                    let root = verified.root.clone();
+                    let (events, bytes) = (verified.events, verified.bytes);
+                    tell(app, by, BackupVerified { backup, place: name.clone(), events, root, bytes })?;
+                }
+                Some(first) => failed(app, by, BackupStep::Verify, Some(backup), Some(name.clone()), first)?,
+            }
+            Ok((backup, name, verified))
+        }
+        Err(error) => {
+            failed(app, by, BackupStep::Verify, backup, Some(name), &error)?;
+            Err(error.into())
+        }
+    }
+}
+
+/// A place of the settings by its name, or the first.
+///
+/// # Errors
+/// If there is none of that name that can be used.
+pub fn place_of<'s>(setup: &'s Setup, name: Option<&str>) -> Result<&'s Place, RunError> {
+    let wanted = |place: &&Place| name.is_none_or(|name| place.name() == name.trim_end_matches('/'));
+    let found = setup.places.iter().find(wanted);
+    found.ok_or_else(|| RunError::NoSuchPlace(name.unwrap_or("every place").to_owned()))
+}
+
+/// Writes down that something went wrong.
+pub(super) fn failed(
+    app: &App,
+    by: &By,
+    step: BackupStep,
+    backup: Option<BackupId>,
+    place: Option<String>,
+    cause: &dyn std::fmt::Display,
+) -> Result<(), RunError> {
+    tracing::error!(?step, place, %cause, "a backup failed");
+    tell_as(app, by, BackupsFailed { step, backup, place, cause: cause.to_string() }.into(), Outcome::Failed)
+}
+
+/// Writes down what was done.
+pub(super) fn tell(app: &App, by: &By, fact: impl Into<BackupEvent>) -> Result<(), RunError> {
+    tell_as(app, by, fact.into(), Outcome::Success)
+}
+
+fn tell_as(app: &App, by: &By, fact: BackupEvent, outcome: Outcome) -> Result<(), RunError> {
+    let id = EventId::new(app.new_id()?);
+    app.tell_blocking(id, fact.into(), &Meta { outcome, ..by.meta.clone() }, &by.client)?;
+    Ok(())
+}

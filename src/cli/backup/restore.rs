@@ -1,0 +1,69 @@
+//! `wardbook backup restore`
+
+use std::time::Instant;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+use wardbook::backup::{self, Reach};
+use wardbook_events::BackupId;
+
+use super::super::output::Output;
+use super::super::{Answer, Common, Ended, place};
+use super::Places;
+
+#[derive(Args)]
+#[command(after_help = "Examples:
+  wardbook --config ward.toml --data new backup restore
+  wardbook --data new backup restore --place /srv/backup --key-file backup.key --to-position 120000
+  wardbook --config ward.toml --data new backup restore --to-time 2026-03-01T12:00:00Z
+
+Going back behind what was published is refused by the next start unless --accept-rollback is given there.")]
+pub struct Restore {
+    /// Which backup; otherwise the newest, or the first that reaches far enough
+    backup: Option<BackupId>,
+    /// So many events at most
+    #[arg(long, value_name = "EVENTS", conflicts_with = "to_time")]
+    to_position: Option<u64>,
+    /// What was recorded by then (RFC 3339)
+    #[arg(long, value_name = "TIME")]
+    to_time: Option<Timestamp>,
+    #[command(flatten)]
+    places: Places,
+}
+
+impl Restore {
+    pub fn run(self, common: &Common, output: &Output) -> Ended {
+        let setup = self.places.open(common, output)?;
+        let reach = match (self.to_position, self.to_time) {
+            (Some(events), _) => Reach::Position(events),
+            (_, Some(at)) => Reach::Time(at),
+            _ => Reach::End,
+        };
+        let began = Instant::now();
+        let restore = backup::Restore { setup: &setup, backup: self.backup, reach, target: place::data(common) };
+        let restored = restore.run(output)?;
+        output.finish();
+        let (told, seconds) = (&restored.told, began.elapsed().as_secs_f64());
+        if output.is_json() {
+            output.json(&json!({"backup": told.backup, "place": told.place, "events": told.to, "of": told.from,
+                "published": told.published, "keys_missing": told.keys_missing, "erased": told.erased,
+                "bytes": restored.bytes, "seconds": seconds}))?;
+        } else {
+            output.line(&format!(
+                "{} events of {} from {} in {} ({seconds:.1} s)",
+                told.to,
+                told.backup,
+                told.place,
+                common.data.display()
+            ))?;
+            if told.published > told.to {
+                output.line(&format!(
+                    "a checkpoint of {} events was published: start with --accept-rollback if going back is wanted",
+                    told.published
+                ))?;
+            }
+        }
+        Ok(Answer::Yes)
+    }
+}
