@@ -35,6 +35,8 @@ pub struct Config {
     pub organisation: Organisation,
     /// The HTTP server.
     pub server: Server,
+    /// Its certificates.
+    pub tls: Tls,
     /// The event ledger.
     pub ledger: Ledger,
     /// Who may do what.
@@ -89,6 +91,10 @@ macro_rules! section {
     };
 }
 
+mod tls;
+
+pub use tls::{Pair, PlainHttp, Tls, TlsVersion};
+
 section! {
     /// `[organisation]`
     Organisation {
@@ -120,7 +126,9 @@ section! {
         shutdown_timeout_s: u64 = 20,
         /// Believe the last address in `X-Forwarded-For`.
         trust_proxy: bool = false,
-        /// Send `Strict-Transport-Security`.
+        /// Where plain HTTP may be served.
+        plain_http: PlainHttp = PlainHttp::Loopback,
+        /// Send `Strict-Transport-Security` without `[tls]`.
         hsts: bool = false,
         /// Send `Server-Timing`.
         timing: bool = false,
@@ -578,7 +586,7 @@ impl Config {
             (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),
             (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),
         ];
-        match rules.into_iter().find(|(holds, ..)| !holds) {
+        match rules.into_iter().chain(self.tls.rules()).find(|(holds, ..)| !holds) {
             Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
             None => self.backup.check(),
         }

@@ -31,6 +31,7 @@ pub mod recorded;
 pub mod sessions;
 pub mod stages;
 pub mod strangers;
+pub mod tls;
 pub mod tokens;
 pub mod trail;
 pub mod why;

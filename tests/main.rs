@@ -18,4 +18,5 @@ mod matrix;
 mod parsers;
 mod program;
 mod scan;
+mod tls;
 mod tour;

@@ -1,5 +1,6 @@
-//! Facts about the system itself: attested views, imports, forensic replays.
+//! Facts about the system itself: attested views, imports, forensic replays, certificates.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::area::first_version;
@@ -55,6 +56,36 @@ pub struct ReplayRun {
     pub opened_phi: bool,
 }
 
+/// A certificate of the server ends soon, or has ended; told once a day (ENC-21).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateExpiring {
+    /// Names that it is for.
+    pub names: Vec<String>,
+    /// SHA-256 of the certificate, hex.
+    pub fingerprint: String,
+    /// When it ends.
+    pub not_after: Timestamp,
+    /// Whole days until then; negative if that is past.
+    pub days: i64,
+}
+
+/// The server shows other certificates than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificatesReplaced {
+    /// SHA-256 of each certificate, hex.
+    pub fingerprints: Vec<String>,
+}
+
+/// New files of certificates cannot be used; those before stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificatesRefused {
+    /// Why.
+    pub reason: String,
+}
+
 area_events! {
     /// Events of the system itself.
     GovernanceEvent in "governance", upcast first_version {
@@ -62,5 +93,8 @@ area_events! {
         "projection-rebuilt" v 1 => ProjectionRebuilt(ProjectionRebuilt),
         "import-finished" v 1 => ImportFinished(ImportFinished),
         "replay-run" v 1 => ReplayRun(ReplayRun),
+        "certificate-expiring" v 1 => CertificateExpiring(CertificateExpiring),
+        "certificates-replaced" v 1 => CertificatesReplaced(CertificatesReplaced),
+        "certificates-refused" v 1 => CertificatesRefused(CertificatesRefused),
     }
 }

@@ -4,6 +4,7 @@ use wardbook_events::access::AccessEvent;
 use wardbook_events::alerts::{AlertKind, Severity};
 use wardbook_events::break_glass::{BreakGlassEvent, ReviewOutcome};
 use wardbook_events::elevations::ElevationEvent;
+use wardbook_events::governance::GovernanceEvent;
 use wardbook_events::identity::{EndReason, IdentityEvent};
 use wardbook_events::{CorrelationId, Event, EventId, PatientId, Recorded, TenantId, UserId};
 
@@ -61,6 +62,7 @@ pub fn may_matter(event_type: &str) -> bool {
             | "elevations.granted"
             | "patients.corrected"
             | "care-teams.member-assigned"
+            | "governance.certificate-expiring"
     )
 }
 
@@ -106,6 +108,14 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
         Event::Elevation(ElevationEvent::Granted(e)) if e.by.is_none() => {
             (AlertKind::EmergencyElevation, Severity::High)
         }
+        Event::Governance(GovernanceEvent::CertificateExpiring(e)) => (
+            AlertKind::CertificateExpiring,
+            match e.days {
+                ..0 => Severity::Critical,
+                0..7 => Severity::High,
+                _ => Severity::Medium,
+            },
+        ),
         _ if opened && facts.watched => {
             (AlertKind::WatchedPatientOpened, if emergency { Severity::High } else { Severity::Medium })
         }

@@ -1,13 +1,14 @@
 //! Is it alive, is it ready. No PHI, no secrets, for anyone who can reach the port.
 
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpResponse, get, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::answer;
 use crate::api::caller::Anyone;
-use crate::api::problem::Problem;
+use crate::api::problem::{Kind, Problem, ProblemBody};
+use crate::tls::{Pins, Tls};
 
 /// Health of the service.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,13 +20,25 @@ pub struct Health {
     pub reasons: Vec<String>,
     /// Version of the program.
     pub version: &'static str,
+    /// The certificates, if the server speaks TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<Certificates>,
+}
+
+/// Health of the certificates. None of it makes a server unready: it serves as long as clients take what it shows.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Certificates {
+    /// Whole days until the first of them ends; negative if one has ended.
+    pub days_left: i64,
+    /// Newer files lie there that cannot be used; the log says why.
+    pub refused: bool,
 }
 
 /// Whether the process answers at all.
 #[utoipa::path(tag = "health", responses((status = 200, description = "it answers", body = Health)))]
 #[get("/health/live")]
 pub async fn health_live() -> Result<HttpResponse, Problem> {
-    answer::json(StatusCode::OK, &Health { status: "ok", reasons: Vec::new(), version: env!("CARGO_PKG_VERSION") })
+    answer::json(StatusCode::OK, &health("ok", Vec::new(), None))
 }
 
 /// Whether it takes requests: ledger open, views whole and following.
@@ -34,7 +47,7 @@ pub async fn health_live() -> Result<HttpResponse, Problem> {
     (status = 503, description = "it does not, and why", body = Health),
 ))]
 #[get("/health/ready")]
-pub async fn health_ready(anyone: Anyone) -> Result<HttpResponse, Problem> {
+pub async fn health_ready(anyone: Anyone, tls: Option<web::Data<Tls>>) -> Result<HttpResponse, Problem> {
     let app = &anyone.app;
     let mut reasons = Vec::new();
     reasons.extend(app.ledger().stopped().map(|reason| format!("the ledger has stopped: {reason}")));
@@ -44,5 +57,24 @@ pub async fn health_ready(anyone: Anyone) -> Result<HttpResponse, Problem> {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "not-ready"),
     };
-    answer::json(code, &Health { status, reasons, version: env!("CARGO_PKG_VERSION") })
+    let certificates = tls.and_then(|tls| {
+        let days_left = tls.certificates().iter().map(|one| one.days_left(app.now())).min()?;
+        Some(Certificates { days_left, refused: tls.refused().is_some() })
+    });
+    answer::json(code, &health(status, reasons, certificates))
+}
+
+const fn health(status: &'static str, reasons: Vec<String>, certificates: Option<Certificates>) -> Health {
+    Health { status, reasons, version: env!("CARGO_PKG_VERSION"), certificates }
+}
+
+/// Public keys that clients may pin, now and next (ENC-20).
+#[utoipa::path(tag = "health", responses(
+    (status = 200, description = "the keys", body = Pins),
+    (status = 404, description = "this server speaks no TLS itself", body = ProblemBody),
+))]
+#[get("/.well-known/wardbook-pins.json")]
+pub async fn read_pins(tls: Option<web::Data<Tls>>) -> Result<HttpResponse, Problem> {
+    let tls = tls.ok_or_else(|| Problem::new(Kind::NotFound, "TLS ends in front of this server: ask who runs that"))?;
+    answer::json(StatusCode::OK, &tls.pins())
 }

@@ -174,6 +174,7 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(replay::replay_trail)
             .service(health::health_live)
             .service(health::health_ready)
+            .service(health::read_pins)
             .service(openapi::read_openapi)
             .service(openapi::read_problem);
     }

@@ -45,7 +45,7 @@ use crate::api::{
         projections::list_projections, projections::rebuild_projection,
         policy::list_policies, policy::explain_denial, policy::explain_decision,
         replay::replay_trail,
-        health::health_live, health::health_ready,
+        health::health_live, health::health_ready, health::read_pins,
         read_openapi, read_problem,
     )
 )]

@@ -48,6 +48,8 @@ kinds! {
     StepUpRequired = 401 "step-up-required" "a fresh proof of who you are is needed";
     /// The session is a cookie, and the request does not prove that our page sent it.
     Csrf = 403 "csrf" "the X-CSRF-Token header is needed";
+    /// It came over plain HTTP.
+    TlsRequired = 403 "tls-required" "this takes HTTPS";
     /// Policy said no, about something that is no secret.
     Forbidden = 403 "forbidden" "your roles do not allow this";
     /// There is no such thing, or the caller may not know of it.

@@ -9,57 +9,114 @@ use actix_web::{HttpServer, web};
 
 use crate::api::{configure, edge};
 use crate::app::App;
+use crate::config::PlainHttp;
+use crate::tls::{self, Tls, TlsError};
 
 /// A server that listens.
 pub struct Serving {
     /// Where it listens: the port, if any was asked for.
     pub address: SocketAddr,
+    /// Where only clients with a certificate come in.
+    pub client_address: Option<SocketAddr>,
+    /// Where browsers are sent on to HTTPS.
+    pub redirect_address: Option<SocketAddr>,
     /// To stop it.
     pub handle: ServerHandle,
+    /// Its certificates, if it speaks TLS.
+    pub tls: Option<Tls>,
     server: actix_web::dev::Server,
+    redirect: Option<actix_web::dev::Server>,
 }
 
 /// Why it does not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; is another server running there?")]
-pub struct ListenError {
-    address: SocketAddr,
-    source: std::io::Error,
+pub enum ListenError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    Bind {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Everybody on the way could read along.
+    #[error(
+        "{0} can be reached from outside: set tls.certificate and tls.key, or server.plain_http = \"behind-proxy\" if a proxy \
+         in front of it speaks TLS"
+    )]
+    Plain(SocketAddr),
+    /// The certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Starts to listen. Must be called within an actix system.
 ///
 /// # Errors
-/// If the address is taken or not ours.
+/// If an address is taken or not ours, would serve strangers in plain text, or the certificates cannot be used.
 pub fn listen(app: &App) -> Result<Serving, ListenError> {
-    let config = &app.config().server;
-    let fail = |source| ListenError { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).map_err(fail)?;
-    let address = listener.local_addr().map_err(fail)?;
-    let data = web::Data::new(app.clone());
+    let (config, tls_config) = (&app.config().server, &app.config().tls);
+    let tls = Tls::load(tls_config, app.clock())?;
+    if tls.is_none() && !config.listen.ip().is_loopback() && config.plain_http == PlainHttp::Loopback {
+        return Err(ListenError::Plain(config.listen));
+    }
+    let (listener, address) = bind(config.listen)?;
+    let (data, certificates) = (web::Data::new(app.clone()), tls.clone().map(web::Data::new));
     let routes = app.clone();
     let mut server = HttpServer::new(move || {
-        actix_web::App::new()
-            .app_data(data.clone())
-            .configure(configure(routes.config()))
-            // Innermost first: the edge sees every answer, those of unknown paths too.
-            .wrap(from_fn(edge::edge))
+        let service = actix_web::App::new().app_data(data.clone()).configure(configure(routes.config()));
+        let service = match &certificates {
+            Some(certificates) => service.app_data(certificates.clone()),
+            None => service,
+        };
+        // Innermost first: the edge sees every answer, those of unknown paths too.
+        service.wrap(from_fn(edge::edge))
     })
     .keep_alive(Duration::from_secs(config.keep_alive_s))
     .client_request_timeout(Duration::from_millis(config.header_timeout_ms))
+    .tls_handshake_timeout(Duration::from_millis(tls_config.handshake_timeout_ms))
+    .max_connection_rate(tls_config.handshakes_max)
+    .on_connect(tls::clients::keep)
     .shutdown_timeout(config.shutdown_timeout_s)
     .disable_signals();
     if config.workers > 0 {
         server = server.workers(config.workers);
     }
-    let server = server.listen(listener).map_err(fail)?.run();
-    Ok(Serving { address, handle: server.handle(), server })
+    let fail = |address| move |source| ListenError::Bind { address, source };
+    let (mut client_address, mut redirect_address, mut redirect) = (None, None, None);
+    server = match &tls {
+        None => server.listen(listener).map_err(fail(address))?,
+        Some(tls) => {
+            server = server.listen_rustls_0_23(listener, tls.for_everyone()?).map_err(fail(address))?;
+            if let Some((place, speaks)) = tls_config.client_listen.zip(tls.for_clients()?) {
+                let (listener, place) = bind(place)?;
+                client_address = Some(place);
+                server = server.listen_rustls_0_23(listener, speaks).map_err(fail(place))?;
+            }
+            if let Some(place) = tls_config.redirect_listen {
+                let (listener, place) = bind(place)?;
+                redirect_address = Some(place);
+                let port = Some(tls_config.redirect_port).filter(|port| *port != 0).unwrap_or(address.port());
+                let patience = Duration::from_millis(config.header_timeout_ms);
+                let serving = tls::redirect::serve(listener, tls.clone(), port, patience);
+                redirect = Some(serving.map_err(fail(place))?);
+            }
+            server
+        }
+    };
+    let server = server.run();
+    Ok(Serving { address, client_address, redirect_address, handle: server.handle(), tls, server, redirect })
+}
+
+fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let bound = TcpListener::bind(address).and_then(|listener| listener.local_addr().map(|at| (listener, at)));
+    bound.map_err(|source| ListenError::Bind { address, source })
 }
 
 impl Serving {
     /// Serves until stopped through the handle, or by SIGINT or SIGTERM if `signals` is set: then no new connections,
-    /// running requests end, and it returns. Writes down what strangers tried, looks for idle sessions and changes the keys
-    /// of access tokens meanwhile.
+    /// running requests end, and it returns; SIGHUP makes it read its certificates again. Writes down what strangers tried,
+    /// looks for idle sessions and changes the keys of access tokens meanwhile.
     ///
     /// # Errors
     /// If the server fails.
@@ -72,12 +129,27 @@ impl Serving {
                 handle.stop(true).await;
             })
         });
-        let tasks = [
+        let mut tasks = vec![
             actix_web::rt::spawn(count_strangers(app.clone())),
             actix_web::rt::spawn(sweep_sessions(app.clone())),
             actix_web::rt::spawn(tend_keys(app.clone())),
         ];
+        if let Some(tls) = &self.tls {
+            tasks.push(actix_web::rt::spawn(tend_certificates(app.clone(), tls.clone(), signals)));
+        }
+        let redirect = self.redirect.map(|redirect| {
+            let handle = redirect.handle();
+            actix_web::rt::spawn(async move {
+                if let Err(error) = redirect.await {
+                    tracing::error!(%error, "nobody is sent on to HTTPS any more");
+                }
+            });
+            handle
+        });
         let served = self.server.await;
+        if let Some(redirect) = redirect {
+            redirect.stop(false).await;
+        }
         tasks.iter().for_each(|task| task.abort());
         if let Some(stopper) = stopper {
             stopper.abort();
@@ -132,5 +204,32 @@ async fn tend_keys(app: App) {
             Err(error) => tracing::warn!(%error, "the keys of access tokens were not looked after"),
         }
         tokio::time::sleep(Duration::from_secs(300)).await;
+    }
+}
+
+/// Reads certificates that have changed each minute, and at once on SIGHUP.
+async fn tend_certificates(app: App, tls: Tls, signals: bool) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signals.then(|| signal(SignalKind::hangup()).ok()).flatten();
+    let mut asked = false;
+    loop {
+        let (app, tls) = (app.clone(), tls.clone());
+        let work = move || if asked { tls::tending::reload(&app, &tls) } else { tls::tending::tend(&app, &tls) };
+        match web::block(work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "what became of the certificates was not written"),
+            Err(error) => tracing::warn!(%error, "the certificates were not looked after"),
+        }
+        let minute = tokio::time::sleep(Duration::from_secs(60));
+        asked = match &mut hangup {
+            Some(hangup) => tokio::select! {
+                heard = hangup.recv() => heard.is_some(),
+                () = minute => false,
+            },
+            None => {
+                minute.await;
+                false
+            }
+        };
     }
 }

@@ -20,6 +20,7 @@ mod remote;
 mod replay;
 mod serve;
 mod session;
+mod tls;
 mod user;
 mod verify;
 
@@ -85,6 +86,8 @@ enum Command {
     Policy(policy::Policy),
     /// Make, check, list and restore backups
     Backup(backup::Backup),
+    /// Check how a server speaks TLS; print what clients may pin
+    Tls(tls::Tls),
 }
 
 /// Why a command was not carried out: a sentence for the person who typed it.
@@ -117,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Session(command) => command.run(&cli.common, &output),
         Command::Policy(command) => command.run(&cli.common, &output),
         Command::Backup(command) => command.run(&cli.common, &output),
+        Command::Tls(command) => command.run(&cli.common, &output),
     };
     output.finish();
     match ended {

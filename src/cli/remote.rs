@@ -48,7 +48,7 @@ impl Remote {
 
 /// Answers of any status are answers; only a broken connection is an error.
 pub fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
+    ureq::Agent::config_builder().tls_config(wardbook::outgoing::tls()).http_status_as_error(false).build().into()
 }
 
 /// The JSON of an answer, or its problem as a sentence.

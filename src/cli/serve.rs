@@ -31,7 +31,8 @@ impl Serve {
         report(&app);
         let served = actix_web::rt::System::new().block_on(async {
             let serving = server::listen(&app)?;
-            output.note(&format!("listening on http://{}", serving.address));
+            let scheme = if serving.tls.is_some() { "https" } else { "http" };
+            output.note(&format!("listening on {scheme}://{}", serving.address));
             serving.run(&app, true).await?;
             Ok::<(), super::Failure>(())
         });

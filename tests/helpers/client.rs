@@ -39,7 +39,10 @@ impl Answer {
 
 impl Client {
     pub fn new(base: &str) -> Self {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
+        Self::through(base, ureq::Agent::config_builder().http_status_as_error(false).build().new_agent())
+    }
+    /// With an agent of one's own, such as one that knows an authority.
+    pub fn through(base: &str, agent: ureq::Agent) -> Self {
         Self { agent, base: base.to_owned(), headers: Vec::new() }
     }
     pub fn with_token(self, token: &str) -> Self {

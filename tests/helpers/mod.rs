@@ -10,6 +10,7 @@ pub use logs::captured_logs;
 pub use outside::{Hook, Mailbox, free_port, wait_for_port};
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{LazyLock, mpsc};
 use std::thread::JoinHandle;
 
@@ -22,6 +23,7 @@ use wardbook::app::{App, OpenOptions};
 use wardbook::clock::{Chance, Clock};
 use wardbook::config::{Config, DataDir, Rates, SecondFactor};
 use wardbook::operator::operator;
+use wardbook::tls::Tls;
 use wardbook_commands::identity::{CreateUser, PasswordHash};
 use wardbook_events::identity::AccountKind;
 use wardbook_events::{EventId, PatientId, Role, TenantId, UserId};
@@ -35,9 +37,19 @@ pub struct TestApp {
     pub app: App,
     pub clock: Clock,
     pub base: String,
+    /// What else is listened to, and the certificates.
+    pub serving: Listening,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
     dir: Option<TempDir>,
+}
+
+/// What a server with TLS has besides.
+pub struct Listening {
+    pub address: SocketAddr,
+    pub clients: Option<SocketAddr>,
+    pub redirect: Option<SocketAddr>,
+    pub tls: Option<Tls>,
 }
 
 /// Settings that make tests quick; nothing that is tested depends on them.
@@ -70,8 +82,12 @@ impl TestApp {
     }
 
     pub fn in_dir(config: Config, dir: TempDir) -> Self {
+        Self::at(noon(), config, dir)
+    }
+
+    pub fn at(now: Timestamp, config: Config, dir: TempDir) -> Self {
         logs::capture();
-        let clock = Clock::set_to(noon());
+        let clock = Clock::set_to(now);
         // Chance is not seeded: two applications of one test run must not make the same ids and keys.
         let app =
             App::open(config, DataDir::new(dir.path()), clock.clone(), Chance::system(), OpenOptions::default(), &())
@@ -81,12 +97,20 @@ impl TestApp {
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let server = server::listen(&serving).unwrap();
-                sender.send((server.address, server.handle.clone())).unwrap();
+                let listening = Listening {
+                    address: server.address,
+                    clients: server.client_address,
+                    redirect: server.redirect_address,
+                    tls: server.tls.clone(),
+                };
+                sender.send((listening, server.handle.clone())).unwrap();
                 server.run(&serving, false).await.unwrap();
             });
         });
-        let (address, handle) = started.recv().unwrap();
-        Self { app, clock, base: format!("http://{address}"), handle, thread: Some(thread), dir: Some(dir) }
+        let (serving, handle) = started.recv().unwrap();
+        let scheme = if serving.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", serving.address);
+        Self { app, clock, base, serving, handle, thread: Some(thread), dir: Some(dir) }
     }
 
     /// Stops serving and closes; the directory stays for another start.

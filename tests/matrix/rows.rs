@@ -58,6 +58,7 @@ use About::{Entry, House, Patient, Public};
 
 pub const ROWS: &[Row] = &[
     row("GET /.well-known/jwks.json", Public, none),
+    row("GET /.well-known/wardbook-pins.json", Public, none),
     row("GET /health/live", Public, none),
     row("GET /health/ready", Public, none),
     row("GET /openapi.json", Public, none),

@@ -186,11 +186,16 @@ pub fn no_panic(said: &str) {
 }
 
 /// Runs a command with text on its standard input.
-pub fn with_input(mut command: Command, input: &str) -> Ended {
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+pub fn with_input(command: Command, input: &str) -> Ended {
+    Ended::of(&raw_with_input(command, input))
+}
+
+/// As [`with_input`], for programs of others.
+pub fn raw_with_input(mut command: Command, input: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A program that stops before it reads closes the pipe: that is its right.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Ended::of(&child.wait_with_output().unwrap())
+    child.wait_with_output().unwrap()
 }
 
 /// The committed sample of twenty patients.

@@ -156,6 +156,12 @@ impl Server {
         self.with_token(&self.token(name))
     }
 
+    /// Sends a signal such as `HUP`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.lock().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+    }
+
     /// Kills without warning, while others still talk to it.
     pub fn kill_at_once(&self) {
         self.child.lock().unwrap().kill().unwrap();

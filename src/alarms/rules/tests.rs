@@ -183,3 +183,25 @@ fn policies_and_limits_alarm() {
     assert_eq!(raised(rule(PATIENTS_PER_HOUR), NOTHING), Some((ManyPatients, High, Some(user(1)), None)));
     assert_eq!(raised(rule("requests_per_minute"), NOTHING), None);
 }
+
+#[test]
+fn a_certificate_hurries_more_the_nearer_its_end_is() {
+    for (days, severity) in [
+        (30, Severity::Medium),
+        (7, Severity::Medium),
+        (6, Severity::High),
+        (0, Severity::High),
+        (-1, Severity::Critical),
+    ] {
+        let ending = wardbook_events::governance::CertificateExpiring {
+            names: vec!["wardbook.example".into()],
+            fingerprint: "9f".repeat(32),
+            not_after: "2026-03-21T12:00:00Z".parse().unwrap(),
+            days,
+        };
+        let event = recorded(GovernanceEvent::from(ending));
+        assert!(may_matter(event.event.type_name()));
+        let raised = alarm(&event, &Facts::default()).unwrap();
+        assert_eq!((raised.kind, raised.severity), (AlertKind::CertificateExpiring, severity), "{days} days");
+    }
+}
