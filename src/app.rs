@@ -21,6 +21,7 @@ use crate::follower::{Follower, FollowerError};
 use crate::hours::WorkingHours;
 use crate::limits::Limits;
 use crate::notify::Notifier;
+use crate::panels::Assigning;
 use crate::passwords::{PasswordError, Passwords};
 use crate::proofs::external::Providers;
 use crate::proofs::send::SentCodes;
@@ -113,6 +114,7 @@ struct Inner {
     unknown_names: UnknownNames,
     in_use: InUse,
     limits: Limits,
+    assigning: Assigning,
     hours: WorkingHours,
 }
 
@@ -157,7 +159,7 @@ impl App {
             progress,
         )?;
         let tokens = Tokens::open(&data.tokens(), config.tokens.clone(), clock.now())?;
-        let passwords = Passwords::new(&config.passwords, chance.clone())?;
+        let passwords = Passwords::new(&passwords_of(&config), chance.clone())?;
         let webauthn = crate::proofs::passkeys::set_up(&config.webauthn)?;
         let notifier = Notifier::start(&config.notify, &clock)?;
         let parts = Parts {
@@ -199,6 +201,7 @@ impl App {
             unknown_names,
             in_use,
             limits,
+            assigning: Assigning::default(),
             hours,
         }));
         crate::backup::record_restored(&app).map_err(OpenError::Restored)?;
@@ -336,6 +339,11 @@ impl App {
         &self.0.unknown_names
     }
 
+    /// Held while somebody with a bound on patients is assigned.
+    #[must_use]
+    pub fn assigning(&self) -> &Assigning {
+        &self.0.assigning
+    }
     /// How often somebody may ask.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -437,4 +445,11 @@ fn private_dir(path: &std::path::Path) -> Result<(), OpenError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| OpenError::Directory { path: path.to_owned(), source })
+}
+
+/// The settings of passwords, and what we are called among the words that are no password.
+fn passwords_of(config: &Config) -> crate::config::Passwords {
+    let mut passwords = config.passwords.clone();
+    passwords.words.push(config.webauthn.name.clone());
+    passwords
 }

@@ -50,6 +50,9 @@ pub struct Challenge {
     /// What was proved so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proofs: Vec<Proof>,
+    /// The sealed hash that the password was checked against: a login ends when it is changed meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Ciphertext>,
     /// Hash of the token of a device that had logged in before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
@@ -114,6 +117,7 @@ impl Challenge {
             session,
             wish,
             proofs: Vec::new(),
+            password: None,
             device: None,
             made_at: now,
             expires_at: now.checked_add(lasts).unwrap_or(Timestamp::MAX),

@@ -40,6 +40,9 @@ pub struct Chart {
     pub merged: Vec<PatientId>,
     /// Departments that treat the patient.
     pub departments: Vec<String>,
+    /// Facilities that treat the patient; none means the whole organisation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub facilities: Vec<String>,
     /// Law that applies.
     pub jurisdiction: String,
     /// Specially watched.
@@ -186,6 +189,7 @@ pub(crate) fn open_chart(opening: &Opening<'_>, permit: &Permit, found: Patient)
         groups: permit.groups(),
         merged: found.absorbed.iter().copied().collect(),
         departments: found.departments.iter().cloned().collect(),
+        facilities: found.facilities.iter().cloned().collect(),
         name: opening.optional(permit, sealed.get(Field::Name))?,
         birth_date: opening.optional(permit, sealed.get(Field::BirthDate))?,
         gender: opening.optional(permit, sealed.get(Field::Gender))?,

@@ -18,11 +18,13 @@ use wardbook_events::alerts::Severity;
 use wardbook_events::values::Email;
 
 mod backup;
+mod care_teams;
 mod data_dir;
 mod error;
 mod search;
 
 pub use backup::Backup;
+pub use care_teams::CareTeams;
 pub use data_dir::DataDir;
 pub use error::ConfigError;
 pub use search::Search;
@@ -61,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// Bounds on how often.
     pub rates: Rates,
+    /// Who treats whom.
+    pub care_teams: CareTeams,
     /// Opening charts in emergencies.
     pub break_glass: BreakGlass,
     /// Who is told of what is alarming.
@@ -222,6 +226,8 @@ section! {
         keep_locked_s: u32 = 1_800,
         /// That a session is in use becomes an event at most so often.
         seen_every_s: u32 = 300,
+        /// Let a PIN of the device unlock a session (IAM-17).
+        pin_unlock: bool = true,
         /// How long a full proof of who it is counts as fresh.
         step_up_s: u32 = 3_600,
         /// Tie a session to the class of its address and to its user agent.
@@ -256,6 +262,10 @@ section! {
         classes: bool = true,
         /// How hard to guess a password must be, on zxcvbn's scale of 0 to 4.
         guess_score_min: u8 = 3,
+        /// Names of the house, of its places and so on: a password must not be little more than these.
+        words: Vec<String> = Vec::new(),
+        /// Have I Been Pwned's passwords, "ordered by hash", as a file: none of them is taken. Empty for the built-in list only.
+        breached_file: PathBuf = PathBuf::new(),
         /// How many passwords before may not be used again, up to 24.
         history: usize = 24,
         /// How long a token to set a new password is good.

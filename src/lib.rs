@@ -24,6 +24,7 @@ pub mod login;
 pub mod notify;
 pub mod operator;
 pub mod outgoing;
+pub mod panels;
 pub mod passwords;
 pub mod proofs;
 pub mod rebuild;

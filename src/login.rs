@@ -117,7 +117,7 @@ async fn try_password(
     let hash = user.as_ref().map_or(Ok(None), |user| stored_hash(app, user))?;
     // In every case, so that nothing can be told from the time.
     let fits = app.passwords().verify(password.clone(), hash.clone()).await?;
-    let Some(user) = user.filter(|user| user.active && user.kind == AccountKind::Person) else {
+    let Some(mut user) = user.filter(|user| user.active && user.kind == AccountKind::Person) else {
         app.failed().of_stranger(app.now());
         let locked = app.unknown_names().fail(username, app.now());
         return Err(locked.map_or(LoginError::Wrong, |until| LoginError::locked(until, app.now())));
@@ -128,11 +128,15 @@ async fn try_password(
         return Err(failed(app, &user, Factor::Password, challenge.known_device(), visitor).await);
     }
     challenge.proofs.push(Proof::Password);
-    let step = proved(app, &user, challenge, visitor).await?;
+    challenge.password = user.password().cloned();
     if hash.is_some_and(|hash| app.passwords().is_outdated(&hash)) {
-        rehash(app, &user, password, visitor).await;
+        // First, because the login goes on with the hash that is the user's then.
+        if let Some(renewed) = rehash(app, &user, password, visitor).await {
+            user = renewed;
+            challenge.password = user.password().cloned();
+        }
     }
-    Ok(step)
+    proved(app, &user, challenge, visitor).await
 }
 
 /// Takes the answer to a question of an earlier step.
@@ -227,19 +231,23 @@ pub async fn failed(app: &App, user: &User, factor: Factor, known_device: bool, 
     tell().await.unwrap_or_else(|error| error)
 }
 
-/// A password that was hashed with other parameters than today's gets a hash of today's (IAM-02). If that fails, the next
-/// login tries again.
-async fn rehash(app: &App, user: &User, password: SecretString, visitor: &Visitor) {
+/// A password that was hashed with other parameters than today's gets a hash of today's (IAM-02): the user as it is then. If
+/// that fails, the next login tries again.
+async fn rehash(app: &App, user: &User, password: SecretString, visitor: &Visitor) -> Option<User> {
     let renew = async || {
         let hash = PasswordHash::new(&app.passwords().rehash(password).await?);
-        let (Some(old), Some(hash)) = (user.password().cloned(), hash) else { return Ok(()) };
+        let (Some(old), Some(hash)) = (user.password().cloned(), hash) else { return Ok(None) };
         let origin = visitor.origin(app, user)?;
-        app.commands().rehash_password(user.tenant, &origin, user.user, old, hash).await?;
-        Ok::<_, LoginError>(())
+        let done = app.commands().rehash_password(user.tenant, &origin, user.user, old, hash).await?;
+        // No event: somebody changed the password meanwhile, and this login must not go on with the new one.
+        let Some(receipt) = done.receipts.last() else { return Ok(None) };
+        app.seen(receipt).await?;
+        Ok::<_, LoginError>(app.views().identity.user(user.user)?)
     };
-    if let Err(error) = renew().await {
+    renew().await.unwrap_or_else(|error| {
         tracing::warn!(user = %user.user, %error, "a password was not hashed anew");
-    }
+        None
+    })
 }
 
 /// Failures are answered at multiples of this time.

@@ -15,10 +15,14 @@ use tokio::sync::Semaphore;
 use crate::clock::{Chance, NoChance};
 use crate::config;
 
+pub mod known;
 pub mod of_user;
+pub mod pin;
 pub mod policy;
+pub mod predictable;
 pub mod reset;
 
+use known::Breached;
 pub use policy::Weakness;
 
 /// Why a password could not be hashed or checked.
@@ -36,6 +40,9 @@ pub enum PasswordError {
     /// No random salt.
     #[error(transparent)]
     NoChance(#[from] NoChance),
+    /// The file of passwords from breaches cannot be read: no new password is taken without it.
+    #[error("passwords.breached_file in the configuration cannot be used: {0}")]
+    Breached(std::io::Error),
     /// Not good enough.
     #[error("the password is not good enough: {0}")]
     Weak(#[from] Weakness),
@@ -54,18 +61,35 @@ struct Inner {
     /// Checked in place of the hash of a user that does not exist, so that both take the same time.
     nobody: String,
     chance: Chance,
+    /// Passwords from breaches besides those that are built in.
+    breached: Option<Breached>,
+}
+
+impl Inner {
+    fn check(&self, password: &SecretString, username: &str) -> Result<(), PasswordError> {
+        policy::check(&self.config, password, username)?;
+        match &self.breached {
+            Some(file) if file.has(password.expose_secret()).map_err(PasswordError::Breached)? => {
+                Err(Weakness::Known.into())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Passwords {
     /// Sets it up.
     ///
     /// # Errors
-    /// If the settings are not valid parameters.
+    /// If the settings are not valid parameters, or name a file of breaches that is none.
     pub fn new(config: &config::Passwords, chance: Chance) -> Result<Self, PasswordError> {
         let params =
             Params::new(config.memory_kib, config.passes, config.lanes, Some(32)).map_err(PasswordError::Parameters)?;
         let nobody = hash(&params, b"nobody has this password", &chance.bytes::<16>()?)?;
+        let path = Some(&config.breached_file).filter(|path| !path.as_os_str().is_empty());
+        let breached = path.map(|path| Breached::open(path)).transpose().map_err(PasswordError::Breached)?;
         Ok(Self(Arc::new(Inner {
+            breached,
             config: config.clone(),
             params,
             slots: Arc::new(Semaphore::new(config.concurrent_max)),
@@ -84,7 +108,7 @@ impl Passwords {
         let (inner, username) = (Arc::clone(&self.0), username.to_owned());
         let salt = inner.chance.bytes::<16>()?;
         self.run(move || {
-            policy::check(&inner.config, &password, &username)?;
+            inner.check(&password, &username)?;
             hash(&inner.params, password.expose_secret().as_bytes(), &salt)
         })
         .await?
@@ -95,11 +119,12 @@ impl Passwords {
     /// # Errors
     /// As there.
     pub fn hash_blocking(&self, password: &SecretString, username: &str) -> Result<String, PasswordError> {
-        policy::check(&self.0.config, password, username)?;
+        self.0.check(password, username)?;
         hash(&self.0.params, password.expose_secret().as_bytes(), &self.0.chance.bytes::<16>()?)
     }
 
-    /// Hashes a password that is the user's already, with the parameters of today. The rules for new ones do not apply.
+    /// Hashes what the rules for new passwords do not apply to: a PIN, or a password that is the user's already, with the
+    /// parameters of today.
     ///
     /// # Errors
     /// If too many wait, or hashing fails.

@@ -155,6 +155,7 @@ fn target<'a>(
         }
         Action::CorrectPatient(_)
         | Action::MergePatients
+        | Action::PlacePatient
         | Action::FlagPatient
         | Action::ReadOwnAccessList
         | Action::StartEmergency

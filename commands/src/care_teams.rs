@@ -53,6 +53,15 @@ impl Evolve for State {
     }
 }
 
+/// How many patients a user has besides this one, and may have at most (ACC-03).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Panel {
+    /// Has.
+    pub held: u32,
+    /// May have.
+    pub max: u32,
+}
+
 /// What can be done to a care team.
 #[derive(Debug, Clone)]
 pub enum Command {
@@ -66,6 +75,8 @@ pub enum Command {
         function: Function,
         /// When it ends by itself, if it does.
         until: Option<Timestamp>,
+        /// The bound on the user's patients, if there is one.
+        panel: Option<Panel>,
     },
     /// Let a member leave.
     End {
@@ -82,11 +93,15 @@ pub enum Command {
 /// The rule that the command breaks.
 pub fn decide(state: &State, command: Command, context: &Context) -> Result<Vec<Event>, Rejection> {
     match command {
-        Command::Assign { patient, user, function, until } => {
+        Command::Assign { patient, user, function, until, panel } => {
             if until.is_some_and(|until| until <= context.now) {
                 return Err(Rejection::EndInPast);
             }
-            let same = state.member(user, context.now) == Some(Membership { function, until });
+            let was = state.member(user, context.now);
+            if let Some(Panel { max, .. }) = panel.filter(|panel| was.is_none() && panel.held >= panel.max) {
+                return Err(Rejection::PanelFull { max });
+            }
+            let same = was == Some(Membership { function, until });
             Ok(if same { Vec::new() } else { vec![MemberAssigned { patient, user, function, until }.into()] })
         }
         Command::End { patient, user } => {

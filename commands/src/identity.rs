@@ -25,8 +25,8 @@ pub use failures::{Failures, Lock};
 pub use logins::{Begin, LoginRules};
 pub use means::{CODE_TRIES_MAX, Means};
 pub use methods::{
-    CODE_PURPOSE, CONTACT_PURPOSE, CreateUser, IssueApiKey, PASSKEY_PURPOSE, PASSWORD_PURPOSE, PasswordHash,
-    RECOVERY_PURPOSE, SendCode, TOTP_PURPOSE,
+    CODE_PURPOSE, CONTACT_PURPOSE, CreateUser, IssueApiKey, PASSKEY_PURPOSE, PASSWORD_PURPOSE, PIN_PURPOSE,
+    PasswordHash, RECOVERY_PURPOSE, SendCode, TOTP_PURPOSE,
 };
 pub use sessions::{Renewal, SessionState, Which};
 pub use state::{Live, SESSION_MAX, State, User};

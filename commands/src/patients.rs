@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use wardbook_events::patients::{
     FieldChange, PatientAbsorbed, PatientCorrected, PatientEvent, PatientFlagged, PatientMerged, PatientParted,
-    PatientRegistered, PatientUnmerged, WatchReason,
+    PatientPlaced, PatientRegistered, PatientUnmerged, WatchReason,
 };
 use wardbook_events::{Ciphertext, Event, Field, PatientId, SealedFields, Token};
 
@@ -31,8 +31,19 @@ pub struct Patient {
     pub tokens: BTreeSet<Token>,
     /// Whether specially watched.
     pub flag: Flag,
+    /// Where treated.
+    pub places: Places,
     /// Patients merged into this one.
     pub absorbed: BTreeSet<PatientId>,
+}
+
+/// Where a patient is treated: names of 1 to 64 characters of `[a-z0-9-]`, at most 20 of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Places {
+    /// Departments; none says nothing.
+    pub departments: BTreeSet<String>,
+    /// Facilities; none means the whole organisation.
+    pub facilities: BTreeSet<String>,
 }
 
 /// A patient's state.
@@ -76,6 +87,7 @@ impl Evolve for State {
                 fields: e.fields.clone(),
                 tokens: e.tokens.iter().cloned().collect(),
                 flag: Flag { vip: e.vip, ..Flag::default() },
+                places: Places { departments: e.departments.iter().cloned().collect(), facilities: BTreeSet::new() },
                 absorbed: BTreeSet::new(),
             }),
             (Self::Active(was), PatientEvent::Merged(e)) => Self::Retired { was, into: e.into },
@@ -103,6 +115,12 @@ fn changed(mut patient: Patient, event: &PatientEvent) -> Patient {
         PatientEvent::Parted(e) => {
             patient.absorbed.remove(&e.parted);
         }
+        PatientEvent::Placed(e) => {
+            patient.places = Places {
+                departments: e.departments.iter().cloned().collect(),
+                facilities: e.facilities.iter().cloned().collect(),
+            };
+        }
         PatientEvent::Flagged(e) => patient.flag = Flag { vip: e.vip, reason: e.reason, decoy: e.decoy },
         _ => {}
     }
@@ -118,8 +136,8 @@ pub struct Register {
     pub fields: SealedFields,
     /// Tokens of all kinds.
     pub tokens: BTreeSet<Token>,
-    /// Departments that treat the patient.
-    pub departments: Vec<String>,
+    /// Where the patient is treated.
+    pub places: Places,
     /// Law that applies.
     pub jurisdiction: String,
     /// Specially watched from the start.
@@ -148,6 +166,13 @@ pub enum Command {
     Register(Register),
     /// Correct fields.
     Correct(Correct),
+    /// Say where the patient is treated.
+    Place {
+        /// The patient.
+        patient: PatientId,
+        /// From now on.
+        places: Places,
+    },
     /// Watch specially, or no more (ACC-21).
     Flag {
         /// The patient.
@@ -176,6 +201,11 @@ pub fn decide(state: &State, claims: &Claims, command: Command, context: &Contex
     match command {
         Command::Register(command) => register(state, claims, command, context),
         Command::Correct(command) => correct(state.active()?, claims, command, context),
+        Command::Place { patient, places } => {
+            check_places(&places)?;
+            let same = state.active()?.places == places;
+            Ok(if same { Vec::new() } else { vec![placed(patient, places)] })
+        }
         Command::Flag { patient, flag } => {
             let by = context.user.ok_or(Rejection::UnknownUser)?;
             let same = state.active()?.flag == flag;
@@ -192,23 +222,38 @@ fn register(state: &State, claims: &Claims, command: Register, context: &Context
     if !matches!(command.jurisdiction.as_str(), "US" | "SA" | "EU") {
         return Err(Rejection::UnknownJurisdiction);
     }
-    check_departments(&command.departments)?;
-    let Register { patient, fields, tokens, departments, jurisdiction, vip, confirm_distinct } = command;
+    check_places(&command.places)?;
+    let Register { patient, fields, tokens, places, jurisdiction, vip, confirm_distinct } = command;
     refuse_duplicates(unique(&tokens), claims, &BTreeSet::from([patient]), confirm_distinct)?;
     let made = unique(&tokens).map(|token| claims::claim(context.tenant, patient, token)).collect::<Vec<_>>();
     let tokens = tokens.into_iter().collect();
+    let departments = places.departments.iter().cloned().collect();
     let mut events = vec![PatientRegistered { patient, fields, tokens, departments, jurisdiction, vip }.into()];
+    events.extend((!places.facilities.is_empty()).then(|| placed(patient, places)));
     events.extend(made);
     Ok(events)
 }
 
+fn placed(patient: PatientId, places: Places) -> Event {
+    let Places { departments, facilities } = places;
+    let (departments, facilities) = (departments.into_iter().collect(), facilities.into_iter().collect());
+    PatientPlaced { patient, departments, facilities }.into()
+}
+
+fn check_places(places: &Places) -> Result<(), Rejection> {
+    check_departments(&places.departments)?;
+    check_departments(&places.facilities)
+}
+
 /// At most 20 departments, each 1 to 64 characters of `[a-z0-9-]`: names of places, never of people.
-pub(crate) fn check_departments(departments: &[String]) -> Result<(), Rejection> {
+pub(crate) fn check_departments<'n>(departments: impl IntoIterator<Item = &'n String>) -> Result<(), Rejection> {
     let fits = |name: &String| {
         (1..=64).contains(&name.len())
             && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
-    if departments.len() <= 20 && departments.iter().all(fits) { Ok(()) } else { Err(Rejection::BadDepartment) }
+    let mut count = 0;
+    let all = departments.into_iter().inspect(|_| count += 1).all(fits);
+    if all && count <= 20 { Ok(()) } else { Err(Rejection::BadDepartment) }
 }
 
 fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) -> Result<Vec<Event>, Rejection> {

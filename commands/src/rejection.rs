@@ -56,6 +56,15 @@ pub enum Rejection {
     /// An end lies in the past.
     #[error("the end must be in the future")]
     EndInPast,
+    /// The user has as many patients as the settings allow the role (ACC-03).
+    #[error("this user has {max} patients already, as many as the role may have: end another assignment first")]
+    PanelFull {
+        /// As many as that.
+        max: u32,
+    },
+    /// The session began on a device that is not known again.
+    #[error("this device is not known: log in again to have it remembered")]
+    NoDevice,
     /// The user is not on the care team.
     #[error("this user is not on the care team")]
     NotAMember,

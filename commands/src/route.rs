@@ -60,6 +60,7 @@ fn of_patient_event(event: &PatientEvent) -> Route {
         PatientEvent::Unmerged(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::Parted(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::Flagged(e) => (patients::stream(e.patient), e.patient),
+        PatientEvent::Placed(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::TokenClaimed(e) => (e.token.claim_stream(e.tenant), e.patient),
         PatientEvent::TokenReleased(e) => (e.token.claim_stream(e.tenant), e.patient),
     };
@@ -192,6 +193,7 @@ fn identity_stream(event: &IdentityEvent) -> String {
         Is::ApiKeyRevoked(e) => identity::stream(e.user),
         Is::PasswordSet(e) => identity::stream(e.user),
         Is::PasswordResetRequested(e) => identity::stream(e.user),
+        Is::PinSet(e) => identity::stream(e.user),
         Is::TotpEnrolled(e) => identity::stream(e.user),
         Is::PasskeyEnrolled(e) => identity::stream(e.user),
         Is::ChannelEnrolled(e) => identity::stream(e.user),

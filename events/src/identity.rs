@@ -146,6 +146,7 @@ area_events! {
         "api-key-issued" v 1 => ApiKeyIssued(ApiKeyIssued),
         "api-key-revoked" v 1 => ApiKeyRevoked(ApiKeyRevoked),
         "password-set" v 1 => PasswordSet(PasswordSet),
+        "pin-set" v 1 => PinSet(PinSet),
         "password-reset-requested" v 1 => PasswordResetRequested(PasswordResetRequested),
         "totp-enrolled" v 1 => TotpEnrolled(TotpEnrolled),
         "passkey-enrolled" v 1 => PasskeyEnrolled(PasskeyEnrolled),

@@ -34,6 +34,18 @@ pub struct PatientRegistered {
     pub vip: bool,
 }
 
+/// Where the patient is treated from now on. Who works in other places only does not see the chart (ACC-03, ACC-05).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientPlaced {
+    /// The patient.
+    pub patient: PatientId,
+    /// Departments, all of them; none says nothing.
+    pub departments: Vec<String>,
+    /// Facilities, all of them; none means the whole organisation.
+    pub facilities: Vec<String>,
+}
+
 /// One field's old and new value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -178,5 +190,6 @@ area_events! {
         "token-claimed" v 1 => TokenClaimed(TokenClaimed),
         "token-released" v 1 => TokenReleased(TokenReleased),
         "flagged" v 2 => Flagged(PatientFlagged),
+        "placed" v 1 => Placed(PatientPlaced),
     }
 }

@@ -78,7 +78,8 @@ fn named(pairs: Vec<(&'static str, Value)>) -> impl Iterator<Item = (String, Val
 fn peer() -> Result<impl Fn() -> bool, Box<dyn Error>> {
     let uid = |kind: &str, id: &str| EntityUid::from_str(&format!("Wardbook::{kind}::\"{id}\"")).map_err(Box::new);
     let value = |kind: &str, id: &str| uid(kind, id).map(Value::new_entity_uid);
-    let flags = ["own", "proxy", "breakGlass", "denied", "psychotherapy"].map(|name| (name, Value::new_bool(false)));
+    let flags = ["own", "proxy", "breakGlass", "denied", "psychotherapy", "otherDepartment", "otherFacility"]
+        .map(|name| (name, Value::new_bool(false)));
     let mut asker = flags.to_vec();
     asker.extend([("treats", Value::new_bool(true)), ("sameDepartment", Value::new_bool(true))]);
     asker.push(("function", value("Function", "attending")?));

@@ -18,6 +18,8 @@ pub enum Action {
     CorrectPatient(GroupSet),
     /// Merge or part patients; ask once for each of the two. On [`crate::Target::Patient`].
     MergePatients,
+    /// Say in which departments and facilities a patient is treated. On [`crate::Target::Patient`].
+    PlacePatient,
     /// Set or clear the mark of a watched patient. On [`crate::Target::Patient`].
     FlagPatient,
     /// Add a clinical entry. On [`crate::Target::Record`] with the facts it will have.
@@ -88,7 +90,7 @@ pub enum Action {
 impl Action {
     /// Every action; [`Action::CorrectPatient`] with all groups that can be corrected.
     #[must_use]
-    pub fn all() -> [Self; 38] {
+    pub fn all() -> [Self; 39] {
         let correctable = GroupSet::EMPTY
             .with(Group::Demographics)
             .with(Group::Contact)
@@ -101,6 +103,7 @@ impl Action {
             Self::RegisterPatient,
             Self::CorrectPatient(correctable),
             Self::MergePatients,
+            Self::PlacePatient,
             Self::FlagPatient,
             Self::AddRecord,
             Self::AmendRecord,
@@ -152,6 +155,7 @@ impl Action {
             Self::RegisterPatient => "register-patient",
             Self::CorrectPatient(_) => "correct-patient",
             Self::MergePatients => "merge-patients",
+            Self::PlacePatient => "place-patient",
             Self::FlagPatient => "flag-patient",
             Self::AddRecord => "add-record",
             Self::AmendRecord => "amend-record",
@@ -223,6 +227,7 @@ impl CedarAction {
             Action::SearchPatients => one("searchPatients"),
             Action::RegisterPatient => one("registerPatient"),
             Action::MergePatients => one("mergePatients"),
+            Action::PlacePatient => one("placePatient"),
             Action::FlagPatient => one("flagPatient"),
             Action::AddRecord => one("addRecord"),
             Action::AmendRecord => one("amendRecord"),

@@ -159,6 +159,8 @@ impl Names {
             ("denied", relation.denied),
             ("psychotherapy", relation.psychotherapy),
             ("sameDepartment", relation.same_department),
+            ("otherDepartment", relation.other_department),
+            ("otherFacility", relation.other_facility),
         ];
         let function = ("function".to_owned(), value(&self.function, function(relation.function)));
         let facts = facts.into_iter().map(|(name, fact)| (name.to_owned(), Value::new_bool(fact)));

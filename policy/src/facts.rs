@@ -122,6 +122,8 @@ pub struct PatientFacts {
     pub tenant: TenantId,
     /// Departments that treat the patient.
     pub departments: BTreeSet<String>,
+    /// Facilities that treat the patient; none means the whole organisation.
+    pub facilities: BTreeSet<String>,
     /// Specially watched (ACC-21).
     pub vip: bool,
     /// There is no such person: nobody has a reason to touch this record (ACC-21).
@@ -150,6 +152,7 @@ impl PatientFacts {
             patient,
             tenant,
             departments: BTreeSet::new(),
+            facilities: BTreeSet::new(),
             vip: false,
             decoy: false,
             members: BTreeMap::new(),

@@ -130,6 +130,8 @@ impl Sources {
 /// Policies that may be used.
 pub(crate) struct Loaded {
     pub schema: Schema,
+    /// As it was written.
+    pub schema_text: String,
     pub names: Names,
     pub slices: HashMap<CedarAction, Slice>,
     pub obligations: HashMap<PolicyId, Vec<Obligation>>,
@@ -172,7 +174,17 @@ impl Loaded {
         }
         let names = Names::new()?;
         let slices = slices(&schema, &names, &all)?;
-        Ok(Self { schema, names, slices, obligations, rules, version: sources.version() })
+        let (schema_text, version) = (sources.schema.clone(), sources.version());
+        Ok(Self { schema, schema_text, names, slices, obligations, rules, version })
+    }
+
+    /// Whether these and the others decide an action alike because the very same policies can have a say in it.
+    pub(crate) fn same(&self, other: &Self, action: CedarAction) -> bool {
+        let texts = |loaded: &Self| {
+            let policies = loaded.slices.get(&action).into_iter().flat_map(|slice| slice.policies.policies());
+            policies.map(ToString::to_string).collect::<BTreeSet<_>>()
+        };
+        self.schema_text == other.schema_text && texts(self) == texts(other)
     }
 }
 

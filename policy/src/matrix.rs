@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wardbook_events::Role;
 
+use crate::action::CedarAction;
 use crate::explain::Rule;
 use crate::policies::Policies;
 
@@ -39,19 +40,31 @@ impl Matrix {
     /// Asks the policies about every cell. Takes seconds.
     #[must_use]
     pub fn walk(policies: &Policies) -> Self {
+        Self::walk_over(policies, &|_| true)
+    }
+
+    /// What a change of policies changes: [`Matrix::differences`], without asking about actions that the same policies decide
+    /// before and after.
+    #[must_use]
+    pub fn changes(old: &Policies, new: &Policies) -> Vec<String> {
+        let may_differ = |action| !old.inner().same(new.inner(), action);
+        Self::walk_over(new, &may_differ).differences(&Self::walk_over(old, &may_differ))
+    }
+
+    fn walk_over(policies: &Policies, asked: &(impl Fn(CedarAction) -> bool + Sync)) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, Into::into);
         let shares = Role::ALL.chunks(Role::ALL.len().div_ceil(workers));
         std::thread::scope(|scope| {
-            let walk = |roles| scope.spawn(move || Self::of(policies, roles));
+            let walk = |roles| scope.spawn(move || Self::of(policies, roles, asked));
             let walking: Vec<_> = shares.map(walk).collect();
             // A thread that is gone took its cells with it: the count of cells would tell.
             walking.into_iter().filter_map(|part| part.join().ok()).fold(Self::default(), Self::joined)
         })
     }
 
-    fn of(policies: &Policies, roles: &[Role]) -> Self {
+    fn of(policies: &Policies, roles: &[Role], asked: &(impl Fn(CedarAction) -> bool + ?Sized)) -> Self {
         let mut matrix = Self { wishes: scene::wishes(), ..Self::default() };
-        scene::walk(policies, roles, |(state, role, wish), case, verdict| {
+        scene::walk(policies, roles, asked, |(state, role, wish), case, verdict| {
             matrix.cells += 1;
             if let (true, [one]) = (verdict.allowed, verdict.policies.as_slice()) {
                 matrix.alone.insert(one.clone());
@@ -141,5 +154,36 @@ impl Matrix {
             tell('+', mine.difference(theirs).copied().collect());
         }
         lines
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "these are tests")]
+mod tests {
+    use super::*;
+
+    /// Of one role and some actions, because everything takes long.
+    #[test]
+    fn the_shortcut_to_changes_leaves_none_out() {
+        let old = Policies::shipped().unwrap();
+        let rule =
+            "forbid (principal in Wardbook::Role::\"nurse\", action == Wardbook::Action::\"readContact\", resource);";
+        let new = Policies::shipped_and(&format!("@id(\"no-contact\") @why(\"a test\") {rule}")).unwrap();
+        let of = |policies, asked: &dyn Fn(CedarAction) -> bool| Matrix::of(policies, &[Role::Nurse], asked);
+        let some = |action| {
+            use wardbook_events::Group::{Billing, Contact, Demographics};
+            let groups = [Contact, Demographics, Billing].map(CedarAction::Read);
+            groups.contains(&action) || action == CedarAction::Act("assignMember")
+        };
+        let may_differ = |action| !old.inner().same(new.inner(), action);
+        let changes = of(&new, &may_differ).differences(&of(&old, &may_differ));
+        assert_eq!(changes, of(&new, &some).differences(&of(&old, &some)));
+        assert!(
+            changes.iter().all(|line| line.starts_with("- ") && line.contains("| nurse | read contact |")),
+            "{changes:?}"
+        );
+        assert!(!changes.is_empty());
+        assert!(may_differ(CedarAction::Read(wardbook_events::Group::Contact)));
+        assert!(!may_differ(CedarAction::Act("searchPatients")));
     }
 }

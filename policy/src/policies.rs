@@ -75,6 +75,12 @@ impl Policies {
         Self::from_sources(SCHEMA, FILES)
     }
 
+    /// The shipped ones and a text more.
+    #[cfg(test)]
+    pub(crate) fn shipped_and(text: &str) -> Result<Self, PolicyError> {
+        Self::from_sources(SCHEMA, &[FILES, &[("test.cedar", text)]].concat())
+    }
+
     /// With room for `capacity` remembered answers in each generation; none if zero.
     #[cfg(test)]
     pub(crate) fn remembering(schema: &str, files: &[(&str, &str)], capacity: usize) -> Result<Self, PolicyError> {
@@ -217,6 +223,11 @@ impl Inner {
                 tally.verdict(!wishes.is_empty() && refused == 0, GroupSet::EMPTY)
             }
         }
+    }
+
+    /// Whether these and the others decide an action alike because the very same policies can have a say in it.
+    pub(crate) fn same(&self, other: &Self, action: CedarAction) -> bool {
+        self.loaded.same(&other.loaded, action)
     }
 
     /// What the policies say to several actions about the same; for the matrix, which asks about all of them. Where nobody

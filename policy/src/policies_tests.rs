@@ -184,7 +184,7 @@ fn every_change_of_a_fact_is_seen_at_once() {
         assert_eq!(answer(start), before, "{what} taken back");
     };
     let treated = Case { who: physician(), facts: patient_of(physician().user), record: None, ask: ask(5) };
-    let changes: [(&str, Change); 15] = [
+    let changes: [(&str, Change); 16] = [
         ("role", |case| case.who.roles = BTreeSet::from([Role::Nurse])),
         ("a second role", |case| {
             case.who.roles.insert(Role::Admin);
@@ -209,6 +209,10 @@ fn every_change_of_a_fact_is_seen_at_once() {
         ("denied role", |case| {
             case.facts.denied_roles.insert(Role::Physician);
         }),
+        ("facility", |case| {
+            case.who.facilities.insert("north".into());
+            case.facts.facilities.insert("south".into());
+        }),
         ("watched", |case| case.facts.vip = true),
         ("purpose", |case| case.ask.purpose = Purpose::Payment),
     ];
@@ -223,6 +227,12 @@ fn every_change_of_a_fact_is_seen_at_once() {
     check(&stranger, "department", |case| {
         case.who.departments.insert("ward".into());
         case.facts.departments.insert("ward".into());
+    });
+    let mut nurse = treated.clone();
+    nurse.who.roles = BTreeSet::from([Role::Nurse]);
+    check(&nurse, "unit", |case| {
+        case.who.departments.insert("ward".into());
+        case.facts.departments.insert("theatre".into());
     });
     let mut emergency_case = stranger.clone();
     emergency_case.ask.purpose = Purpose::EmergencyTreatment;
@@ -391,13 +401,13 @@ prop_compose! {
         user in few(UserId::from_bytes), tenant in few(TenantId::from_bytes),
         roles in btree_set(select(Role::ALL.to_vec()), 0..4), active in prop::bool::weighted(0.9),
         elevations in btree_map(select(Role::ALL.to_vec()), (0..4_i64).prop_map(at), 0..2),
-        departments in btree_set("[ab]", 0..2), patient in proptest::option::of(few(PatientId::from_bytes)),
+        departments in btree_set("[ab]", 0..2), facilities in btree_set("[ab]", 0..2), patient in proptest::option::of(few(PatientId::from_bytes)),
         shifts in vec((1..3_u8).prop_map(|weekday| Hours { weekday, from: 0, to: 600 }), 0..2),
         (on_call_until, fresh_until, mfa) in (deadline(), deadline(), 0..3_u8),
         scopes in proptest::option::weighted(0.1, btree_set(select(vec!["read-chart".to_owned(), "add-record".to_owned()]), 0..2)),
     ) -> Principal {
         Principal {
-            elevations, active, departments, patient, shifts, on_call_until, fresh_until, mfa, scopes,
+            elevations, active, departments, facilities, patient, shifts, on_call_until, fresh_until, mfa, scopes,
             ..Principal::new(user, tenant, roles)
         }
     }
@@ -406,7 +416,7 @@ prop_compose! {
 prop_compose! {
     fn any_patient()(
         patient in few(PatientId::from_bytes), tenant in few(TenantId::from_bytes),
-        departments in btree_set("[ab]", 0..2), (vip, sud_permitted, decoy) in any::<(bool, bool, bool)>(),
+        departments in btree_set("[ab]", 0..2), facilities in btree_set("[ab]", 0..2), (vip, sud_permitted, decoy) in any::<(bool, bool, bool)>(),
         members in btree_map(few(UserId::from_bytes), deadline().prop_map(member), 0..3),
         emergencies in btree_map(few(UserId::from_bytes), (0..4_i64).prop_map(emergency), 0..2),
         proxies in btree_map(few(UserId::from_bytes), deadline(), 0..2),
@@ -415,7 +425,7 @@ prop_compose! {
         psychotherapy_to in btree_set(few(UserId::from_bytes), 0..2),
     ) -> PatientFacts {
         PatientFacts {
-            departments, vip, decoy, members, emergencies, proxies, denied_users, denied_roles, sud_permitted, psychotherapy_to,
+            departments, facilities, vip, decoy, members, emergencies, proxies, denied_users, denied_roles, sud_permitted, psychotherapy_to,
             ..PatientFacts::new(patient, tenant)
         }
     }

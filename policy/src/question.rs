@@ -78,6 +78,10 @@ pub(crate) struct Relation {
     pub psychotherapy: bool,
     /// Works where the patient is treated.
     pub same_department: bool,
+    /// Works in departments, and the patient is treated in others only.
+    pub other_department: bool,
+    /// Works in facilities, and the patient is treated in others only.
+    pub other_facility: bool,
 }
 
 impl Relation {
@@ -91,6 +95,8 @@ impl Relation {
             denied: facts.denied_users.contains(&user) || !facts.denied_roles.is_disjoint(roles),
             psychotherapy: facts.psychotherapy_to.contains(&user),
             same_department: !facts.departments.is_disjoint(&principal.departments),
+            other_department: are_apart(&facts.departments, &principal.departments),
+            other_facility: are_apart(&facts.facilities, &principal.facilities),
         }
     }
 
@@ -98,6 +104,11 @@ impl Relation {
     pub(crate) const fn treats(&self) -> bool {
         matches!(self.function, Some(Function::Attending | Function::Consulting | Function::Nursing))
     }
+}
+
+/// Places that are both named and have nothing in common. Who has none named is everywhere.
+fn are_apart(one: &BTreeSet<String>, other: &BTreeSet<String>) -> bool {
+    !one.is_empty() && !other.is_empty() && one.is_disjoint(other)
 }
 
 /// A clinical entry. Its id is left out: entries with equal facts get equal answers.
@@ -163,6 +174,7 @@ pub(crate) const fn fits(action: Action, target: Target<'_>) -> bool {
             action,
             Action::CorrectPatient(_)
                 | Action::MergePatients
+                | Action::PlacePatient
                 | Action::FlagPatient
                 | Action::ReadOwnAccessList
                 | Action::StartEmergency

@@ -36,7 +36,7 @@ pub struct KnownUser {
 /// What is known about a patient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownPatient {
-    /// For policy. A merged patient and the one who goes on are one person: care teams, emergencies and departments of
+    /// For policy. A merged patient and the one who goes on are one person: care teams, emergencies and places of
     /// both count for both, and one who is specially watched makes both so.
     pub facts: PatientFacts,
     /// Everybody who is this person: first the patient who goes on, then all who were merged into it.
@@ -140,12 +140,14 @@ impl Views {
                 }
             }
             let departments: BTreeSet<_> = family.iter().flat_map(|one| one.departments.iter().cloned()).collect();
+            let facilities: BTreeSet<_> = family.iter().flat_map(|one| one.facilities.iter().cloned()).collect();
             let vip = family.iter().any(|one| one.vip);
             let decoy = family.iter().any(|one| one.decoy);
             let ids: Arc<[PatientId]> = family.iter().map(|one| one.patient).collect();
             let known = |patient| {
                 let mut facts = PatientFacts {
                     departments: departments.clone(),
+                    facilities: facilities.clone(),
                     vip,
                     decoy,
                     members: members.clone(),
@@ -214,6 +216,7 @@ impl FactsCache {
                 Event::Patient(PatientEvent::Registered(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::Corrected(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::Flagged(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::Placed(e)) => self.forget_patient(e.patient),
                 // Families change: rare enough to forget everybody.
                 Event::Patient(
                     PatientEvent::Merged(_)

@@ -32,6 +32,8 @@ pub struct Patient {
     pub tokens: Vec<Token>,
     /// Departments that treat the patient.
     pub departments: BTreeSet<String>,
+    /// Facilities that treat the patient; none means the whole organisation.
+    pub facilities: BTreeSet<String>,
     /// Law that applies: `US`, `SA`, `EU`.
     pub jurisdiction: String,
     /// Specially watched (ACC-21).
@@ -75,7 +77,7 @@ fn token_key(tenant: TenantId, token: &Token, patient: PatientId) -> Vec<u8> {
 
 impl View for PatientsView {
     const NAME: &'static str = "patients";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let Event::Patient(what) = &event.event else { return Ok(()) };
@@ -87,6 +89,7 @@ impl View for PatientsView {
                     fields: e.fields.clone(),
                     tokens: e.tokens.clone(),
                     departments: e.departments.iter().cloned().collect(),
+                    facilities: BTreeSet::new(),
                     jurisdiction: e.jurisdiction.clone(),
                     vip: e.vip,
                     watched_for: None,
@@ -135,6 +138,11 @@ impl View for PatientsView {
             }),
             PatientEvent::Flagged(e) => change(tx, event, e.patient, |_, patient| {
                 (patient.vip, patient.watched_for, patient.decoy) = (e.vip, e.reason, e.decoy);
+                Ok(())
+            }),
+            PatientEvent::Placed(e) => change(tx, event, e.patient, |_, patient| {
+                patient.departments = e.departments.iter().cloned().collect();
+                patient.facilities = e.facilities.iter().cloned().collect();
                 Ok(())
             }),
             // Claims belong to the write side; what a patient is found by stands in the patient's own stream.

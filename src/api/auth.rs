@@ -2,6 +2,7 @@
 
 mod answers;
 mod passkey;
+mod pin;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
@@ -24,6 +25,7 @@ use crate::proofs::Presented;
 use crate::sessions::secrets::RefreshToken;
 
 pub use passkey::*;
+pub use pin::*;
 
 pub use answers::{AskedAnswer, LoginAnswer, SessionAnswer, StepUpAnswer, step_answer, step_answer_with};
 
@@ -87,6 +89,7 @@ impl ProofBody {
     pub(crate) fn answer(&mut self) -> Result<Answer, Problem> {
         let given = match self.method {
             Some(Factor::Password) => self.password.take().map(Answer::Password),
+            Some(Factor::Pin) => self.code.take().map(Answer::Pin),
             Some(Factor::Totp) => self.code.take().map(|code| Answer::Factor(Presented::Totp { code })),
             Some(Factor::RecoveryCode) => self.code.take().map(|code| Answer::Factor(Presented::RecoveryCode { code })),
             Some(Factor::EmailCode) => self.code.take().map(|code| Answer::Factor(Presented::EmailCode { code })),
@@ -136,7 +139,10 @@ pub async fn login(anyone: Anyone, request: HttpRequest, body: web::Json<LoginBo
 pub async fn second_factor(anyone: Anyone, body: web::Json<ProofBody>) -> Result<HttpResponse, Problem> {
     let mut body = body.into_inner();
     let Answer::Factor(presented) = body.answer()? else {
-        return Err(Problem::new(Kind::Malformed, "the password was given already: send the MFA code"));
+        return Err(Problem::new(
+            Kind::Malformed,
+            "the password was given already, and a PIN only unlocks: send the MFA code",
+        ));
     };
     let step = crate::login::second_factor(&anyone.app, body.challenge()?, presented, &anyone.visitor(None)).await?;
     step_answer(&anyone.app, step, body.cookies)

@@ -15,6 +15,7 @@ use crate::api::patients::seen;
 use crate::api::problem::{Problem, ProblemBody};
 use crate::api::{answer, schema};
 use crate::disclosure::Case;
+use crate::panels::{Place, assign};
 
 /// A place on the care team.
 #[derive(Deserialize, ToSchema)]
@@ -83,7 +84,7 @@ pub async fn list_care_team(caller: Caller, patient: web::Path<PatientId>) -> Re
         (status = 204, description = "on the care team"),
         (status = 403, description = "your roles do not allow this", body = ProblemBody),
         (status = 404, description = "no such patient, or not for you", body = ProblemBody),
-        (status = 409, description = "the patient was merged", body = ProblemBody),
+        (status = 409, description = "the patient was merged, or the user has as many patients as the role may have", body = ProblemBody),
         (status = 422, description = "no such active user, or the end is in the past", body = ProblemBody),
     ))]
 #[put("/v1/patients/{patient}/care-team/{user}")]
@@ -95,9 +96,8 @@ pub async fn assign_member(
     let (patient, user) = *path;
     let case = Case::exactly(&caller.app, &caller.asker, patient)?;
     let permit = case.act_on(Action::AssignMember, Target::Member(case.facts(), user)).await?;
-    let (commands, origin) = (caller.app.commands(), caller.origin()?);
-    let done = commands.assign_member(&permit, &origin, patient, user, body.function, body.until).await?;
-    seen(&caller, &done).await?;
+    let place = Place { patient, user, function: body.function, until: body.until };
+    let done = assign(&caller.app, &permit, &caller.origin()?, place).await?;
     Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))
 }
 

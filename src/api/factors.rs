@@ -123,6 +123,8 @@ pub struct FactorsAnswer {
     /// An authenticator app is enrolled.
     totp: bool,
     passkeys: Vec<PasskeyAnswer>,
+    /// This device has a PIN that unlocks sessions here.
+    pin: bool,
     /// Ways that codes are sent.
     #[schema(value_type = Vec<String>)]
     channels: Vec<Channel>,
@@ -306,9 +308,12 @@ fn own_account(caller: &Caller) -> Result<User, Problem> {
 pub async fn list_factors(caller: Caller) -> Result<HttpResponse, Problem> {
     let user = own_account(&caller)?;
     let enrollable = proofs::enrollable(&caller.app, &user);
+    let session = caller.asker.session.map(|session| caller.app.views().identity.session(session)).transpose()?;
+    let device = session.flatten().and_then(|session| session.device);
     let left = usize::from(user.recovery_count);
     let body = FactorsAnswer {
         totp: user.totp.is_some(),
+        pin: device.is_some_and(|device| user.pins.contains_key(&device)),
         channels: user.channels.iter().copied().collect(),
         recovery_codes_left: left.saturating_sub(user.recovery_used.len()),
         enrollable,
@@ -344,7 +349,7 @@ pub async fn renew_recovery_codes(caller: Caller) -> Result<HttpResponse, Proble
 }
 
 /// Takes one of the caller's factors away; never the last one while the settings demand one.
-#[utoipa::path(tag = "factors", security(("bearer" = [])), params(("factor" = String, Path, description = "`totp`, `email-code`, `sms-code`, or the id of a passkey")), responses(
+#[utoipa::path(tag = "factors", security(("bearer" = [])), params(("factor" = String, Path, description = "`totp`, `email-code`, `sms-code`, `pin` (of all devices), or the id of a passkey")), responses(
     (status = 204, description = "taken away"),
     (status = 401, description = "it takes a fresh proof", body = ProblemBody),
     (status = 404, description = "no such factor", body = ProblemBody),
@@ -357,6 +362,7 @@ pub async fn remove_factor(caller: Caller, factor: web::Path<String>) -> Result<
     let user = own_account(&caller)?;
     let (removed, has) = match factor.as_str() {
         "totp" => (Removed::Totp, user.totp.is_some()),
+        "pin" => (Removed::Pins, !user.pins.is_empty()),
         "email-code" => (Removed::Channel(Channel::Email), user.channels.contains(&Channel::Email)),
         "sms-code" => (Removed::Channel(Channel::Sms), user.channels.contains(&Channel::Sms)),
         passkey => {
@@ -368,7 +374,7 @@ pub async fn remove_factor(caller: Caller, factor: web::Path<String>) -> Result<
         return Err(Problem::not_found());
     }
     let factors = usize::from(user.totp.is_some()) + user.passkeys.len() + user.channels.len();
-    if factors == 1 && demands_second(app.config().login.second_factor, &user.roles) {
+    if removed != Removed::Pins && factors == 1 && demands_second(app.config().login.second_factor, &user.roles) {
         return Err(Problem::new(
             Kind::Conflict,
             "it is the last factor, and one is demanded: enrol another one first",

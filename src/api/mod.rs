@@ -21,6 +21,7 @@ pub mod openapi;
 pub mod page;
 pub mod passwords;
 pub mod patients;
+pub mod places;
 pub mod policy;
 pub mod problem;
 pub mod projections;
@@ -62,6 +63,7 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(auth::read_jwks)
             .service(auth::ask_passkey)
             .service(auth::passkey_login)
+            .service(auth::set_pin)
             .service(auth::second_factor)
             .service(auth::refresh)
             .service(auth::step_up)
@@ -82,6 +84,7 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(patients::read_patient)
             .service(patients::correct_patient)
             .service(patients::flag_patient)
+            .service(places::place_patient)
             .service(patients::merge_patient)
             .service(patients::unmerge_patient)
             .service(records::add_record)
@@ -137,6 +140,9 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(users::disable_user)
             .service(users::enable_user)
             .service(users::set_password)
+            .service(places::set_places)
+            .service(places::set_hours)
+            .service(places::set_networks)
             .service(factors::enrol_factor)
             .service(factors::confirm_factor)
             .service(factors::send_code)

@@ -10,7 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
     access_reviews, alerts, audit, auth, break_glass, care_teams, consent, drafts, elevations, external, factors,
-    health, ledger, passwords, patients, policy, projections, records, replay, services, sessions, users,
+    health, ledger, passwords, patients, places, policy, projections, records, replay, services, sessions, users,
 };
 
 #[derive(OpenApi)]
@@ -22,11 +22,11 @@ use crate::api::{
     modifiers(&Bearer),
     paths(
         auth::login, auth::logout, auth::read_session, auth::read_jwks,
-        auth::ask_passkey, auth::passkey_login,
+        auth::ask_passkey, auth::passkey_login, auth::set_pin,
         auth::second_factor, auth::refresh, auth::step_up, auth::confirm_step_up, auth::rotate_keys,
         sessions::list_sessions, sessions::end_session, sessions::end_other_sessions, sessions::lock_session, sessions::unlock_session,
         sessions::set_documentation_mode, sessions::list_sessions_of, sessions::end_sessions_of, sessions::end_session_of, sessions::unlock_user,
-        patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::flag_patient, patients::merge_patient, patients::unmerge_patient,
+        patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::flag_patient, places::place_patient, patients::merge_patient, patients::unmerge_patient,
         records::add_record, records::list_records, records::read_record, records::amend_record, records::sign_record, records::add_addendum, records::retract_record,
         drafts::save_draft, drafts::list_drafts, drafts::read_draft, drafts::discard_draft,
         consent::list_consents, consent::restrict_access, consent::lift_restriction, consent::permit_disclosure, consent::withdraw_disclosure, consent::grant_proxy, consent::end_proxy,
@@ -37,6 +37,7 @@ use crate::api::{
         alerts::list_alerts, alerts::acknowledge_alert,
         audit::list_events, audit::list_accesses, audit::prove_accesses,
         users::create_user, users::list_users, users::read_user, users::grant_role, users::revoke_role, users::disable_user, users::enable_user, users::set_password,
+        places::set_places, places::set_hours, places::set_networks,
         factors::enrol_factor, factors::confirm_factor, factors::send_code, factors::list_factors, factors::renew_recovery_codes, factors::remove_factor, factors::reset_factors,
         passwords::change_password, passwords::forgot_password, passwords::reset_password, passwords::set_own_contact, passwords::set_contact,
         external::end_external, external::begin_external, external::link_external, external::unlink_external,

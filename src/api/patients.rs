@@ -1,11 +1,13 @@
 //! Patients: register, read, search, correct, merge, part.
 
+use std::collections::BTreeSet;
+
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, get, patch, post, put, web};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use wardbook_commands::Done;
-use wardbook_commands::patients::{Change, CorrectPatient, Flag, RegisterPatient};
+use wardbook_commands::patients::{Change, CorrectPatient, Flag, Places, RegisterPatient};
 use wardbook_events::PatientId;
 use wardbook_events::patients::WatchReason;
 use wardbook_events::values::{
@@ -67,7 +69,10 @@ pub struct RegisterBody {
     insurance: Vec<Insurance>,
     /// Departments that treat the patient.
     #[serde(default)]
-    departments: Vec<String>,
+    departments: BTreeSet<String>,
+    /// Facilities that treat the patient; without any, those of the one who registers. None means the whole organisation.
+    #[serde(default)]
+    facilities: BTreeSet<String>,
     /// Law that applies: `US`, `SA` or `EU`.
     #[serde(default = "us")]
     jurisdiction: String,
@@ -96,7 +101,7 @@ impl From<RegisterBody> for RegisterPatient {
             mrn: body.mrn,
             identifiers: body.identifiers,
             insurance: body.insurance,
-            departments: body.departments,
+            places: Places { departments: body.departments, facilities: body.facilities },
             jurisdiction: body.jurisdiction,
             vip: false,
             confirm_distinct: body.confirm_distinct,
@@ -290,7 +295,12 @@ pub struct UnmergeBody {
 pub async fn register_patient(caller: Caller, body: web::Json<RegisterBody>) -> Result<HttpResponse, Problem> {
     let app = &caller.app;
     let (permit, _) = allow(app, &caller.asker, Action::RegisterPatient, Target::Tenant).await?;
-    let done = app.commands().register_patient(&permit, &caller.origin()?, body.into_inner().into()).await?;
+    let mut command = RegisterPatient::from(body.into_inner());
+    // Who is bound to facilities registers for these, and so finds the patient again.
+    if command.places.facilities.is_empty() {
+        command.places.facilities.clone_from(&caller.asker.principal().facilities);
+    }
+    let done = app.commands().register_patient(&permit, &caller.origin()?, command).await?;
     let mut answer = changed(StatusCode::CREATED, done.value, &done)?;
     if let Ok(place) = format!("/v1/patients/{}", done.value).parse() {
         answer.headers_mut().insert(actix_web::http::header::LOCATION, place);

@@ -236,7 +236,7 @@ pub async fn lock_session(caller: Caller) -> Result<HttpResponse, Problem> {
     done_answer(&caller, done.receipts.last()).await
 }
 
-/// Unlocks the session, with the password or any factor of the user. For a passkey or a code that is sent, ask for a
+/// Unlocks the session, with the password, the PIN of the device (method `pin`) or any factor of the user. For a passkey or a code that is sent, ask for a
 /// challenge at `/v1/auth/step-up` first.
 #[utoipa::path(tag = "sessions", security(("bearer" = [])), request_body = ProofBody, responses(
     (status = 204, description = "it goes on"),

@@ -68,6 +68,8 @@ pub struct UserAnswer {
     #[schema(value_type = Vec<schema::Role>)]
     roles: BTreeSet<Role>,
     departments: BTreeSet<String>,
+    /// Facilities; none means all of them.
+    facilities: BTreeSet<String>,
     #[schema(value_type = Option<uuid::Uuid>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     patient: Option<PatientId>,
@@ -85,6 +87,7 @@ impl From<User> for UserAnswer {
             username: user.username,
             roles: user.roles,
             departments: user.departments,
+            facilities: user.facilities,
             patient: user.patient,
             active: user.active,
             has_password: !user.passwords.is_empty(),
@@ -272,6 +275,7 @@ pub async fn enable_user(caller: Caller, user: web::Path<UserId>) -> Result<Http
 /// Sets a password.
 #[utoipa::path(tag = "users", security(("bearer" = [])), request_body = PasswordBody, params(("user" = uuid::Uuid, Path)), responses(
     (status = 204, description = "set"),
+    (status = 401, description = "it takes a fresh proof", body = ProblemBody),
     (status = 403, description = "your roles do not allow this", body = ProblemBody),
     (status = 404, description = "no such user", body = ProblemBody),
     (status = 422, description = "the password is not good enough: the detail says which rule it breaks", body = ProblemBody),
@@ -282,6 +286,7 @@ pub async fn set_password(
     user: web::Path<UserId>,
     body: web::Json<PasswordBody>,
 ) -> Result<HttpResponse, Problem> {
+    caller.must_be_fresh()?; // who has a password can take the account over
     let permit = manage(&caller, Target::User(*user)).await?;
     let tenant = caller.asker.principal().tenant;
     let account = caller.app.views().identity.user(*user)?.filter(|user| user.tenant == tenant);

@@ -127,7 +127,7 @@ fn check(dir: Option<&Path>, common: &Common, output: &Output) -> Ended {
 
 fn diff(old: &Path, new: &Path, output: &Output) -> Ended {
     let (old, new) = (Policies::load(old)?, Policies::load(new)?);
-    let lines = Matrix::walk(&new).differences(&Matrix::walk(&old));
+    let lines = Matrix::changes(&old, &new);
     if output.is_json() {
         output.json(&json!({"old": old.version(), "new": new.version(), "changes": lines}))?;
     } else {

@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use wardbook_commands::identity::PIN_PURPOSE;
 use wardbook_commands::{CommandError, Rejection};
-use wardbook_events::TenantId;
-use wardbook_events::identity::{Factor, Proof};
+use wardbook_events::identity::{self, Factor, Proof};
+use wardbook_events::{Ciphertext, TenantId};
 use wardbook_ledger::Receipt;
 use wardbook_projections::identity::{Session, User};
 
@@ -19,6 +20,8 @@ use crate::sessions::standing::{after, locked_since};
 pub enum Answer {
     /// The password.
     Password(SecretString),
+    /// The PIN of the device: it unlocks, and is no fresh proof.
+    Pin(SecretString),
     /// Anything else.
     Factor(Presented),
 }
@@ -32,6 +35,9 @@ pub fn ask(app: &App, user: &User, session: &Session, wish: Wish) -> Result<Aske
     let mut methods = proofs::methods(app, user);
     if wish == Wish::Unlock || methods.is_empty() {
         methods.push(Factor::Password);
+    }
+    if wish == Wish::Unlock && pin_of(app, user, session).is_some() {
+        methods.push(Factor::Pin);
     }
     if user.passkeys.is_empty() {
         return Ok(Asked { next: Next::SecondFactor, challenge: challenge.seal(app)?, methods, passkey: None });
@@ -58,7 +64,7 @@ pub async fn step_up(
         return Err(LoginError::Wrong);
     }
     let with_password = matches!(answer, Answer::Password(_));
-    if with_password && !proofs::methods(app, user).is_empty() {
+    if matches!(answer, Answer::Pin(_)) || (with_password && !proofs::methods(app, user).is_empty()) {
         return Err(LoginError::Wrong);
     }
     let proof = checked(app, user, session, &challenge, answer, visitor).await?;
@@ -151,6 +157,12 @@ async fn checked(
             let fits = has_password(app, user, password).await?;
             (Factor::Password, if fits { Ok(Proof::Password) } else { Err(ProofError::Wrong) })
         }
+        Answer::Pin(pin) => {
+            let (device, sealed) = pin_of(app, user, session).unzip();
+            let fits =
+                app.passwords().verify(pin, sealed.map_or(Ok(None), |sealed| open_pin(app, user, sealed))?).await?;
+            (Factor::Pin, device.filter(|_| fits).map(|device| Proof::Pin { device }).ok_or(ProofError::Wrong))
+        }
         Answer::Factor(presented) => (presented.factor(), proofs::verify(app, user, challenge, presented).await),
     };
     match proof {
@@ -158,6 +170,19 @@ async fn checked(
         Err(ProofError::Wrong) => Err(failed(app, user, factor, known_device, visitor).await),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The device of the session and its PIN, sealed, if it has one.
+fn pin_of<'u>(app: &App, user: &'u User, session: &Session) -> Option<(String, &'u Ciphertext)> {
+    let device = session.device.clone().filter(|_| app.config().sessions.pin_unlock)?;
+    let sealed = user.pins.get(&device)?;
+    Some((device, sealed))
+}
+
+fn open_pin(app: &App, user: &User, sealed: &Ciphertext) -> Result<Option<SecretString>, LoginError> {
+    let opened = app.keys().open_secret(user.tenant, &identity::stream(user.user), PIN_PURPOSE, sealed)?;
+    // PHC strings are ASCII; anything else matches no PIN.
+    Ok(std::str::from_utf8(&opened).ok().map(SecretString::from))
 }
 
 /// What the write side refused.

@@ -137,6 +137,7 @@ async fn begin(app: &App, user: &User, challenge: Challenge, visitor: &Visitor) 
         session,
         expires_at: after(now, app.config().sessions.lifetime_s),
         proofs: challenge.proofs,
+        password: challenge.password,
         binding: None,
         device: challenge.device,
         known_device,

@@ -1,12 +1,14 @@
 //! Which passwords are good enough (IAM-03).
 //!
 //! Classes of characters are what the course asks for; guessability is what protects (NIST SP 800-63B section 5.1.1.2).
-//! Both are asked. Guesses are counted by zxcvbn, which has the 30,000 most used passwords of breaches, the words and names
-//! of English, keyboards and dates compiled in: nothing leaves the machine.
+//! Both are asked. Guesses are counted by zxcvbn; besides, a password must be on no list of breaches ([`super::known`]), and have
+//! enough in it that is no date, no run on the keyboard and no name of the house ([`super::predictable`]). Nothing leaves the
+//! machine.
 
 use secrecy::{ExposeSecret, SecretString};
 use zxcvbn::{Score, zxcvbn};
 
+use super::{known, predictable};
 use crate::config;
 
 /// A rule that a password breaks.
@@ -24,8 +26,16 @@ pub enum Weakness {
     /// The user's own name is in it.
     #[error("it must not contain the user name")]
     Name,
-    /// Known from breaches, or soon guessed.
-    #[error("it is known from breaches or soon guessed: use several unrelated words, or a password manager")]
+    /// On a list of passwords from breaches, or a word of one with digits and signs around it.
+    #[error("it is known from breaches: use several unrelated words, or a password manager")]
+    Known,
+    /// Little is left of it without dates, runs on the keyboard, counting, and names of the house.
+    #[error(
+        "it is little more than a date, a run on the keyboard or a name: use several unrelated words, or a password manager"
+    )]
+    Predictable,
+    /// Soon guessed.
+    #[error("it is soon guessed: use several unrelated words, or a password manager")]
     Guessable,
     /// It was the user's password before.
     #[error("it must not be one of your last {0} passwords")]
@@ -36,6 +46,8 @@ pub enum Weakness {
 pub const LENGTH_MAX: usize = 256;
 /// A name shorter than this is in too many words to be looked for.
 const NAME_MIN: usize = 4;
+/// Signs that must be left when every predictable part counts as one.
+const SURPRISING_MIN: usize = 8;
 
 /// Whether the password is good enough for the user of this name.
 ///
@@ -53,10 +65,21 @@ pub fn check(config: &config::Passwords, password: &SecretString, username: &str
     if config.classes && !has_classes(password) {
         return Err(Weakness::Classes);
     }
-    if username.len() >= NAME_MIN && password.to_lowercase().contains(&username.to_lowercase()) {
+    let (lower, username) = (password.to_lowercase(), username.to_lowercase());
+    let names = username.split(|sign: char| !sign.is_alphanumeric()).chain([username.as_str()]);
+    if names.clone().any(|name| name.len() >= NAME_MIN && lower.contains(name)) {
         return Err(Weakness::Name);
     }
-    let score = zxcvbn(password, &[username, "wardbook"]).score();
+    if known::is_known(password) {
+        return Err(Weakness::Known);
+    }
+    let house = config.words.iter().map(|word| word.to_lowercase());
+    let words: Vec<_> = house.chain(names.map(str::to_owned)).chain(["wardbook".to_owned()]).collect();
+    if predictable::surprising(password, &words) < SURPRISING_MIN {
+        return Err(Weakness::Predictable);
+    }
+    let inputs: Vec<_> = words.iter().map(String::as_str).collect();
+    let score = zxcvbn(password, &inputs).score();
     let enough = Score::try_from(config.guess_score_min).unwrap_or(Score::Three);
     if score < enough { Err(Weakness::Guessable) } else { Ok(()) }
 }
@@ -89,8 +112,29 @@ mod tests {
             assert_eq!(checked(missing), Err(Weakness::Classes), "{missing}");
         }
         assert_eq!(checked("Dr.Osei-93-violet"), Err(Weakness::Name));
-        for guessable in ["P@ssword12345", "Qwertyuiop1!", "Aaaaaaaaaaa1!"] {
-            assert_eq!(checked(guessable), Err(Weakness::Guessable), "{guessable}");
+        assert_eq!(checked("Osei-93-violet-Kettle"), Err(Weakness::Name), "a part of it");
+        assert_eq!(checked("Zlqg-Zlqg-Zlqg-1"), Err(Weakness::Guessable), "repeated");
+    }
+
+    #[test]
+    fn what_people_take_when_they_must_take_one_is_refused() {
+        let config = config::Passwords { words: vec!["Riverside".to_owned()], ..Default::default() };
+        for (bad, weakness) in [
+            ("January-2026!", Weakness::Known),
+            ("Winter2025!!!", Weakness::Known),
+            ("P@ssw0rd2026!", Weakness::Known),
+            ("Welcome@12345", Weakness::Known),
+            ("Liverpool1892!", Weakness::Known),
+            ("DragonDragon1!", Weakness::Known),
+            ("Qwertyuiop12!", Weakness::Known),
+            ("1qaz@WSX3edc", Weakness::Predictable),
+            ("Abcdefg-1234567", Weakness::Known),
+            ("Aaaaaaaaaaa1!", Weakness::Known),
+            ("Abcdefgh!Hgfedcba1", Weakness::Predictable),
+            ("Riverside-2026-May", Weakness::Predictable),
+            ("Monday-Tuesday-12", Weakness::Predictable),
+        ] {
+            assert_eq!(check(&config, &bad.into(), "dr.osei"), Err(weakness), "{bad}");
         }
     }
 

@@ -69,6 +69,7 @@ pub async fn for_assertion(
         session,
         expires_at: now.checked_add(lasts).unwrap_or(Timestamp::MAX),
         proofs: vec![Proof::Assertion],
+        password: None,
         binding: None,
         device: None,
         known_device: false,

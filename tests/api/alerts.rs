@@ -15,14 +15,14 @@ use wardbook_events::{PatientId, Role, UserId};
 use crate::helpers::{Client, HOUSE, TestApp, person, quick_config};
 
 /// Another system that takes messages: what it took, and what it answers.
-struct Sink {
+pub(super) struct Sink {
     url: String,
     taken: Arc<Mutex<Vec<Value>>>,
     status: Arc<AtomicU16>,
 }
 
 impl Sink {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let (taken, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU16::new(200)));
@@ -48,11 +48,11 @@ impl Sink {
         });
         Self { url, taken, status }
     }
-    fn taken(&self) -> Vec<Value> {
+    pub(super) fn taken(&self) -> Vec<Value> {
         self.taken.lock().unwrap().clone()
     }
     /// Settings that send there, and try quickly.
-    fn config(&self, dir: &TempDir) -> Config {
+    pub(super) fn config(&self, dir: &TempDir) -> Config {
         let secret = dir.path().join("webhook.secret");
         std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
         let mut config = quick_config();
@@ -91,7 +91,7 @@ fn about(client: &Client, kind: &str, patient: PatientId) -> Vec<Value> {
 fn raised(client: &Client, kind: &str, patient: PatientId) -> Value {
     soon(kind, || about(client, kind, patient).pop())
 }
-fn start(client: &Client, patient: PatientId) -> String {
+pub(super) fn start(client: &Client, patient: PatientId) -> String {
     let body = json!({"patient": patient, "reason": "trauma", "attested": true});
     let answer = client.with("Purpose-Of-Use", "ETREAT").post("/v1/break-glass", &body);
     assert_eq!(answer.status, 201, "{}", answer.text());

@@ -141,6 +141,24 @@ fn the_last_factor_stays_and_an_administrator_can_reset_all() {
     assert_eq!(session.delete(&format!("/v1/users/{nurse}/factors")).status, 401);
 }
 
+#[test]
+fn a_login_under_way_does_not_outlive_its_password() {
+    let test = demanding();
+    let nurse = test.user("nurse", &[Role::Nurse], None);
+    test.user("admin", &[Role::Admin], None);
+    let (secret, _) = enrol_totp(&test, "nurse");
+    let (_, done) = enrol_totp(&test, "admin");
+    let admin = client(&test, &done);
+    let asked = password(&test, "nurse");
+    let set = admin.put(&format!("/v1/users/{nurse}/password"), &json!({"password": "Another-12-lanterns-adrift"}));
+    assert_eq!(set.status, 204, "{}", set.text());
+    test.clock.advance(SignedDuration::from_secs(30));
+    assert_eq!(second(&test, &asked["challenge"], "totp", &code(&test, &secret)).status, 401);
+    let body = json!({"username": "nurse", "password": "Another-12-lanterns-adrift"});
+    let asked = ok(test.stranger().post("/v1/auth/login", &body));
+    assert_eq!(second(&test, &asked["challenge"], "totp", &code(&test, &secret)).status, 200);
+}
+
 /// A passkey of the browser's, at our origin.
 struct Device(SoftPasskey, Url);
 

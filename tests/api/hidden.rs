@@ -36,6 +36,7 @@ fn unknown_and_forbidden_patients_give_the_same_answer_on_every_route() {
         ("GET", "/care-team".into(), Value::Null),
         ("PUT", format!("/care-team/{}", HOUSE.id(Role::Nurse)), json!({"function": "nursing"})),
         ("DELETE", format!("/care-team/{}", HOUSE.id(Role::Nurse)), Value::Null),
+        ("PUT", "/places".into(), json!({"facilities": ["north"]})),
         ("GET", "/access-list".into(), Value::Null),
         ("GET", "/access-proof".into(), Value::Null),
         ("POST", "/merge".into(), json!({"into": HOUSE.lonely_patient("Into")})),

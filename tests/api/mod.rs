@@ -16,6 +16,8 @@ mod ledger;
 mod limits;
 mod passwords;
 mod patients;
+mod pins;
+mod places;
 mod policy;
 mod projections;
 mod records;

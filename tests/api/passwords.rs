@@ -22,7 +22,10 @@ fn one_changes_ones_own_password_and_the_other_sessions_end() {
     for (weak, rule) in [
         ("Short-1", "at least 12"),
         ("no capitals 1 here at all", "upper-case"),
-        ("P@ssword12345", "soon guessed"),
+        ("P@ssword12345", "known from breaches"),
+        ("January-2026!", "known from breaches"),
+        ("1qaz@WSX3edc", "a run on the keyboard"),
+        ("Wardbook-2026-May", "little more than"),
         ("Nurse-93-violet-Harbour", "user name"),
         (PASSWORD, "last 24"),
     ] {
@@ -48,6 +51,48 @@ fn a_password_set_by_an_administrator_ends_sessions() {
     assert_eq!(admin.put(&path, &json!({"password": PASSWORD})).status, 422, "not even then one of the last");
     assert_eq!(admin.put(&path, &json!({"password": NEXT})).status, 204);
     assert_eq!(nurse.get("/v1/auth/session").status, 401);
+}
+
+#[test]
+fn setting_anothers_password_takes_a_fresh_proof() {
+    let mut config = quick_config();
+    config.sessions.idle_s = 4 * 3600;
+    config.tokens.lifetime_s = 4 * 3600;
+    let test = TestApp::with(config);
+    let (_, admin) = test.client(&[Role::Admin]);
+    let user = test.user("nurse", &[Role::Nurse], None);
+    test.clock.advance(jiff::SignedDuration::from_mins(61));
+    let stale = admin.put(&format!("/v1/users/{user}/password"), &json!({"password": NEXT}));
+    assert_eq!((stale.status, stale.json()["type"].as_str()), (401, Some("/problems/step-up-required")));
+    let asked = admin.post("/v1/auth/step-up", &json!({})).json();
+    let proof = json!({"challenge": asked["challenge"], "method": "password", "password": PASSWORD});
+    assert_eq!(admin.post("/v1/auth/step-up/confirm", &proof).status, 200);
+    assert_eq!(admin.put(&format!("/v1/users/{user}/password"), &json!({"password": NEXT})).status, 204);
+}
+
+#[test]
+fn what_was_taken_from_others_is_on_a_file_that_the_settings_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = quick_config();
+    config.passwords.breached_file = dir.path().join("pwned.txt");
+    // SHA-1 of NEXT, between two others.
+    let lines = [
+        "000000005AD76BD555C1D6D771DE417A4B87E4B4:10".to_owned(),
+        format!("{}:3", sha1(NEXT)),
+        "FFFFFFFF2B4F4C5B1E4E0E0C0B5E4D5A6B7C8D9E:1".to_owned(),
+    ];
+    std::fs::write(&config.passwords.breached_file, lines.join("\r\n")).unwrap();
+    let test = TestApp::with(config);
+    let (_, nurse) = test.client(&[Role::Nurse]);
+    let change = |new: &str| nurse.put("/v1/auth/password", &json!({"current": PASSWORD, "new": new}));
+    let refused = change(NEXT);
+    assert!(refused.status == 422 && refused.text().contains("known from breaches"), "{}", refused.text());
+    assert_eq!(change(THIRD).status, 204);
+}
+
+fn sha1(text: &str) -> String {
+    use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 #[test]

@@ -134,3 +134,53 @@ fn the_statistic_is_what_it_is_said_to_be() {
     assert_eq!(auc(&times(&[1, 2, 3]), &times(&[1, 2, 3])), 0.5);
     assert_eq!(auc(&times(&[2]), &times(&[1, 2, 3, 4])), 0.375);
 }
+
+/// From the receipt of what is alarming to the alert in the ledger, and to the officers' webhook (ACC-18): at once, not soon.
+#[test]
+fn an_alert_is_with_the_officers_within_a_second() {
+    use super::alerts::{Sink, start};
+    let (sink, dir) = (Sink::open(), tempfile::tempdir().unwrap());
+    let mut config = sink.config(&dir);
+    config.alerts.webhook = true;
+    let test = TestApp::with(config);
+    test.user("registrar", &[Role::Registrar], None);
+    test.user("nurse", &[Role::Nurse], None);
+    let (registrar, nurse) = (test.log_in("registrar"), test.log_in("nurse"));
+    let rounds = samples(12);
+    let patients: Vec<_> = (0..rounds)
+        .map(|_| {
+            let registered = registrar.post("/v1/patients", &person("Timed"));
+            (registered.json()["patient"].as_str().unwrap().parse().unwrap(), registered.position())
+        })
+        .collect();
+    let newest = patients.last().unwrap().1.to_string();
+    let nurse = nurse.with("If-Ledger-Position", &newest);
+    let ledger = test.app.ledger();
+    let (mut raised, mut delivered) = (Vec::new(), Vec::new());
+    let soon = Duration::from_secs(20);
+    for (patient, _) in patients {
+        let (before, head) = (sink.taken().len(), ledger.head().durable);
+        start(&nurse, patient);
+        let began = Instant::now();
+        let mut seen = head;
+        while raised.len() == delivered.len() {
+            assert!(began.elapsed() < soon, "no alert was raised");
+            match ledger.read(wardbook_ledger::Position(seen)).unwrap() {
+                Some(entry) if entry.event_type().as_str() == "alerts.raised" => raised.push(began.elapsed()),
+                Some(_) => seen += 1,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        while sink.taken().len() == before {
+            assert!(began.elapsed() < soon, "no alert was delivered");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        delivered.push(began.elapsed());
+    }
+    for (what, mut times) in [("raised", raised), ("delivered", delivered)] {
+        times.sort();
+        let times = Times(times);
+        println!("alert {what:<18} p50 {:>9.3?}  p99 {:>9.3?}  n {}", times.at(50), times.at(99), times.0.len());
+        assert!(times.at(50) < Duration::from_secs(1), "an alert is {what} late");
+    }
+}

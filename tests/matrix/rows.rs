@@ -135,6 +135,7 @@ pub const ROWS: &[Row] = &[
     row("POST /v1/auth/step-up/confirm", House, |_, _| text(json!({"challenge": "x", "method": "totp", "code": "1"}))),
     row("PUT /v1/auth/contact", House, |_, _| text(json!({}))),
     row("PUT /v1/auth/password", House, |_, _| text(json!({"current": "x", "new": "Some-47-quiet-Meadows"}))),
+    row("PUT /v1/auth/pin", House, |_, _| text(json!({"pin": "749205"}))),
     row("GET /v1/auth/api-keys", House, none),
     row("POST /v1/auth/api-keys", House, |_, _| {
         text(json!({"name": "k", "scopes": ["read-chart"], "expires_at": "2026-06-01T00:00:00Z"}))
@@ -195,6 +196,10 @@ pub const ROWS: &[Row] = &[
     row("GET /v1/patients/{patient}/drafts/{draft}", Patient, none),
     row("DELETE /v1/patients/{patient}/drafts/{draft}", Patient, none),
     row("PUT /v1/patients/{patient}/flag", Patient, |_, _| text(json!({"vip": false}))),
+    row("PUT /v1/patients/{patient}/places", Patient, |_, _| text(json!({"departments": [], "facilities": []}))),
+    row("PUT /v1/users/{user}/places", House, |_, _| text(json!({"facilities": ["north"]}))),
+    row("PUT /v1/users/{user}/hours", House, |_, _| text(json!({"shifts": [{"weekday": 1, "from": 0, "to": 1440}]}))),
+    row("PUT /v1/users/{user}/networks", House, |_, _| text(json!({"networks": []}))),
     // At the end, because they change what others may.
     row("GET /v1/patients/{patient}/consents", Patient, none),
     row("POST /v1/patients/{patient}/restrictions", Patient, |_, _| text(json!({"role": "quality"}))),

@@ -5,7 +5,7 @@ use wardbook_events::care_teams::{Function, stream};
 use wardbook_events::{PatientId, UserId};
 use wardbook_policy::{Action, Permit};
 
-use super::{Command, decide};
+use super::{Command, Panel, decide};
 use crate::authority::Authority;
 use crate::error::CommandError;
 use crate::executor::{Commands, Done, Task};
@@ -15,6 +15,7 @@ use crate::{identity, patients};
 
 impl Commands {
     /// Lets a user join a patient's care team, or changes what a member does; nothing happens if it is so already.
+    /// Who counts `panel` sees to it that nobody else assigns the user meanwhile.
     /// Permit: `AssignMember`. The value of the answer's version is that of the care team's stream.
     ///
     /// # Errors
@@ -27,6 +28,7 @@ impl Commands {
         user: UserId,
         function: Function,
         until: Option<Timestamp>,
+        panel: Option<Panel>,
     ) -> Result<Done<()>, CommandError> {
         let context =
             Authority::new(permit, origin, |action| action == Action::AssignMember)?.about(patient)?.context();
@@ -38,7 +40,7 @@ impl Commands {
                 return Err(Rejection::UnknownUser.into());
             }
             let state = desk.load(&stream(patient))?;
-            Ok(decide(&state, Command::Assign { patient, user, function, until }, &context)?)
+            Ok(decide(&state, Command::Assign { patient, user, function, until, panel }, &context)?)
         })
         .await
     }

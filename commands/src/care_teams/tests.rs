@@ -12,7 +12,15 @@ fn ended() -> Event {
 }
 fn assign(function: Function, until: Option<&str>) -> impl FnOnce(&State) -> Result<Vec<Event>, Rejection> {
     let until = until.map(|text| text.parse().unwrap());
-    move |state| decide(state, Command::Assign { patient: patient(1), user: user(2), function, until }, &context())
+    within(function, until, None)
+}
+fn within(
+    function: Function,
+    until: Option<Timestamp>,
+    panel: Option<Panel>,
+) -> impl FnOnce(&State) -> Result<Vec<Event>, Rejection> {
+    let command = Command::Assign { patient: patient(1), user: user(2), function, until, panel };
+    move |state| decide(state, command, &context())
 }
 fn end(state: &State) -> Result<Vec<Event>, Rejection> {
     decide(state, Command::End { patient: patient(1), user: user(2) }, &context())
@@ -42,6 +50,16 @@ fn a_members_function_and_end_can_change() {
 fn nobody_joins_for_a_time_that_is_over() {
     given(&[]).when(assign(Function::Nursing, OVER)).rejected(Rejection::EndInPast);
     given(&[]).when(assign(Function::Nursing, Some(NOW))).rejected(Rejection::EndInPast);
+}
+
+#[test]
+fn nobody_gets_more_patients_than_the_role_may_have() {
+    let with = |held| within(Function::Nursing, None, Some(Panel { held, max: 2 }));
+    let nurse = || assigned(Function::Nursing, None);
+    given(&[]).when(with(1)).then([nurse()]);
+    given(&[]).when(with(2)).rejected(Rejection::PanelFull { max: 2 });
+    given(&[assigned(Function::Nursing, OVER)]).when(with(2)).rejected(Rejection::PanelFull { max: 2 });
+    given(&[assigned(Function::Consulting, None)]).when(with(2)).then([nurse()]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use wardbook_events::alerts::Channel;
 use wardbook_events::identity::{
     AccountKind, ChannelEnrolled, CodeSent, EndReason, FactorRemoved, PasskeyEnrolled, PasswordResetRequested,
-    PasswordSet, RecoveryCodesIssued, Removed, TotpEnrolled,
+    PasswordSet, PinSet, RecoveryCodesIssued, Removed, TotpEnrolled,
 };
 use wardbook_events::{Ciphertext, Event, PasskeyId, SessionId, UserId};
 
@@ -70,6 +70,20 @@ pub(super) fn check_reset(was: &User, token: &str, context: &Context) -> Result<
     an_active_person(was).map_err(|_| Rejection::ResetEnded)?;
     let counts = was.reset.as_ref().is_some_and(|reset| reset.token == token && context.now < reset.expires_at);
     if counts { Ok(()) } else { Err(Rejection::ResetEnded) }
+}
+
+/// For the device of a session that lives: it must be one that is known again.
+pub(super) fn set_pin(
+    was: &User,
+    user: UserId,
+    session: SessionId,
+    hash: Ciphertext,
+    context: &Context,
+) -> Result<Vec<Event>, Rejection> {
+    an_active_person(was)?;
+    let device = was.live(session, context)?.device.clone().filter(|device| was.knows_device(device));
+    let device = device.ok_or(Rejection::NoDevice)?;
+    Ok(vec![PinSet { user, device, hash }.into()])
 }
 
 pub(super) fn enrol_totp(was: &User, user: UserId, secret: Ciphertext) -> Result<Vec<Event>, Rejection> {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use wardbook_events::identity::{
     AccountLocked, AccountUnlocked, EndReason, Factor, LoggedIn, LoginFailed, Proof, SessionsEnded, SteppedUp,
 };
-use wardbook_events::{Event, SessionId, UserId};
+use wardbook_events::{Ciphertext, Event, SessionId, UserId};
 
 use super::sessions::{Which, ended};
 use super::state::{SESSION_MAX, User};
@@ -38,6 +38,8 @@ pub struct Begin {
     pub expires_at: Timestamp,
     /// What was proved.
     pub proofs: Vec<Proof>,
+    /// The sealed hash that the password was checked against, if one was: it must still be the user's.
+    pub password: Option<Ciphertext>,
     /// What the session is tied to: 16 hex digits over the class of the address and the user agent (IAM-15).
     pub binding: Option<String>,
     /// Hash (hex) of the secret by which the device is known again. A device keeps it from login to login.
@@ -59,7 +61,7 @@ pub(super) fn log_in(
     if !was.enabled {
         return Err(Rejection::UserDisabled);
     }
-    let Begin { session, expires_at, proofs, binding, device, known_device, refresh } = begin;
+    let Begin { session, expires_at, proofs, password, binding, device, known_device, refresh } = begin;
     refuse_locked(was, known_device, context)?;
     if was.had(session) {
         return Err(Rejection::AlreadyExists);
@@ -68,8 +70,12 @@ pub(super) fn log_in(
     if lasts <= SignedDuration::ZERO || lasts > SESSION_MAX {
         return Err(Rejection::SessionTooLong);
     }
-    if proofs.is_empty() || proofs.len() > PROOFS_MAX {
+    if proofs.is_empty() || proofs.len() > PROOFS_MAX || proofs.iter().any(only_unlocks) {
         return Err(Rejection::NoProof);
+    }
+    // Changed since it was given: whoever changed it meant to shut this login out.
+    if password.is_some() && password != was.password {
+        return Err(Rejection::ProofUsed);
     }
     was.means.check_all(&proofs, context.now)?;
     let live: Vec<_> = was.live_ones(context).map(|live| live.session).collect();
@@ -84,6 +90,11 @@ pub(super) fn log_in(
     }
     events.push(LoggedIn { user, session, expires_at, proofs, binding, device, refresh }.into());
     Ok(events)
+}
+
+/// A PIN is no login, and no fresh proof.
+const fn only_unlocks(proof: &Proof) -> bool {
+    matches!(proof, Proof::Pin { .. })
 }
 
 /// Something that was asked for was wrong. While this kind of device is locked out nothing is told at all, so that
@@ -124,7 +135,10 @@ pub(super) fn step_up(
     context: &Context,
 ) -> Result<Vec<Event>, Rejection> {
     let live = was.live(session, context)?;
-    refuse_locked(was, live.device, context)?;
+    if only_unlocks(&proof) {
+        return Err(Rejection::NoProof);
+    }
+    refuse_locked(was, live.device.is_some(), context)?;
     was.means.check(&proof, context.now)?;
     Ok(vec![SteppedUp { user, session, proof }.into()])
 }

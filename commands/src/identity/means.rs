@@ -11,6 +11,8 @@ use crate::rejection::Rejection;
 
 /// Wrong tries after which a sent code counts no more (IAM-08).
 pub const CODE_TRIES_MAX: u8 = 3;
+/// Wrong PINs after which none counts until something better was proved.
+pub const PIN_TRIES_MAX: u8 = 3;
 /// Sent codes that are remembered; an older one counts no more.
 const CODES_MAX: usize = 5;
 
@@ -39,6 +41,10 @@ pub struct Means {
     codes: Vec<Code>,
     service_key: bool,
     api_keys: BTreeMap<ApiKeyId, Timestamp>,
+    /// Devices that have a PIN.
+    pins: BTreeSet<String>,
+    /// Wrong PINs since something better was proved.
+    pin_tries: u8,
 }
 
 impl Means {
@@ -66,6 +72,7 @@ impl Means {
             Proof::EmailCode { challenge } => code(Channel::Email, *challenge),
             Proof::SmsCode { challenge } => code(Channel::Sms, *challenge),
             Proof::Assertion => self.service_key,
+            Proof::Pin { device } => self.pins.contains(device) && self.pin_tries < PIN_TRIES_MAX,
             Proof::ApiKey { key } => self.api_keys.get(key).is_some_and(|end| now < *end),
         };
         if counts { Ok(()) } else { Err(Rejection::ProofUsed) }
@@ -86,6 +93,7 @@ impl Means {
 
     /// The proof was used.
     pub(super) fn note(&mut self, proof: &Proof) {
+        self.pin_tries = 0;
         match proof {
             Proof::Totp { step } => self.step = self.step.max(Some(*step)),
             Proof::Passkey { passkey, counter, .. } => {
@@ -97,12 +105,20 @@ impl Means {
             Proof::EmailCode { challenge } | Proof::SmsCode { challenge } => {
                 self.codes.retain(|code| code.challenge != *challenge);
             }
-            Proof::Password | Proof::External { .. } | Proof::Assertion | Proof::ApiKey { .. } => {}
+            Proof::Password
+            | Proof::External { .. }
+            | Proof::Assertion
+            | Proof::ApiKey { .. }
+            // Unlocks, and stands in no event of the user's own stream.
+            | Proof::Pin { .. } => {}
         }
     }
 
     /// A wrong code was tried: it counts against every code that was sent the same way.
     pub(super) fn fail(&mut self, factor: Factor) {
+        if factor == Factor::Pin {
+            self.pin_tries = self.pin_tries.saturating_add(1);
+        }
         for code in &mut self.codes {
             if factor_of(code.channel) == Some(factor) {
                 code.tries = code.tries.saturating_add(1);
@@ -128,6 +144,13 @@ impl Means {
         self.codes.push(Code { challenge, channel, expires_at, tries: 0 });
         self.codes.drain(..self.codes.len().saturating_sub(CODES_MAX));
     }
+    pub(super) fn set_pin(&mut self, device: String) {
+        self.pins.insert(device);
+    }
+    /// Of devices that are forgotten, the PIN is too.
+    pub(super) fn keep_pins(&mut self, known: impl Fn(&String) -> bool) {
+        self.pins.retain(known);
+    }
     pub(super) const fn set_service_key(&mut self) {
         self.service_key = true;
     }
@@ -145,6 +168,7 @@ impl Means {
                 self.channels.remove(&channel);
                 self.codes.retain(|code| code.channel != channel);
             }
+            Removed::Pins => self.pins.clear(),
             Removed::All => {
                 let (service_key, api_keys) = (self.service_key, std::mem::take(&mut self.api_keys));
                 *self = Self { service_key, api_keys, ..Self::default() };
@@ -159,7 +183,11 @@ impl Means {
             Removed::Totp => self.totp,
             Removed::Passkey(passkey) => self.passkeys.contains_key(&passkey),
             Removed::Channel(channel) => self.channels.contains(&channel),
-            Removed::All => self.totp || !self.passkeys.is_empty() || !self.channels.is_empty() || self.recovery > 0,
+            Removed::Pins => !self.pins.is_empty(),
+            Removed::All => {
+                let enrolled = self.totp || !self.passkeys.is_empty() || !self.channels.is_empty();
+                enrolled || self.recovery > 0 || !self.pins.is_empty()
+            }
         }
     }
     /// How many passkeys there are.

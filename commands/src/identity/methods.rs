@@ -33,6 +33,8 @@ pub use keys::IssueApiKey;
 
 /// What a password's hash is sealed for; opening it takes the same words.
 pub const PASSWORD_PURPOSE: &str = "password-hash";
+/// What a PIN's hash is sealed for.
+pub const PIN_PURPOSE: &str = "pin-hash";
 /// What the secret of an authenticator app is sealed for.
 pub const TOTP_PURPOSE: &str = "totp-secret";
 /// What a passkey's public key is sealed for.

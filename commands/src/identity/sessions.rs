@@ -131,10 +131,13 @@ pub(super) fn unlock(
     if !state.locked {
         return Ok(Vec::new());
     }
-    refuse_locked(was, live.device, context)?;
+    refuse_locked(was, live.device.is_some(), context)?;
     was.means.check(&proof, context.now)?;
+    if matches!(&proof, Proof::Pin { device } if live.device.as_ref() != Some(device)) {
+        return Err(Rejection::ProofUsed);
+    }
     let mut events = vec![SessionUnlocked { user, session, proof: proof.clone() }.into()];
-    if proof != Proof::Password {
+    if !matches!(proof, Proof::Password | Proof::Pin { .. }) {
         events.push(SteppedUp { user, session, proof }.into());
     }
     Ok(events)

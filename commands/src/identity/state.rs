@@ -26,8 +26,8 @@ pub struct Live {
     pub session: SessionId,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
-    /// Whether it began on a device that is known again.
-    pub device: bool,
+    /// Hash of the secret by which the device that it began on is known again, if it is.
+    pub device: Option<String>,
     /// Hash of its first refresh token.
     pub refresh: Option<String>,
 }
@@ -87,6 +87,11 @@ impl User {
     pub fn had(&self, session: SessionId) -> bool {
         self.sessions.iter().any(|live| live.session == session) || self.past.contains(&session)
     }
+    /// Whether it is one of the devices that are known again.
+    #[must_use]
+    pub fn knows_device(&self, device: &str) -> bool {
+        self.devices.iter().any(|known| known == device)
+    }
     /// Whether a code can be sent this way.
     #[must_use]
     pub const fn reachable_by(&self, channel: Channel) -> bool {
@@ -110,11 +115,12 @@ impl User {
             self.devices.retain(|other| other != device);
             self.devices.push_back(device.clone());
             keep_newest(&mut self.devices, DEVICES_MAX);
+            self.means.keep_pins(|device| self.devices.contains(device));
         }
         self.sessions.push(Live {
             session: e.session,
             expires_at: e.expires_at,
-            device: e.device.is_some(),
+            device: e.device.clone(),
             refresh: e.refresh.clone(),
         });
     }
@@ -213,6 +219,7 @@ fn change(user: &mut User, event: &IdentityEvent, at: Timestamp) {
         Is::PasswordResetRequested(e) => {
             user.reset = Some(Reset { token: e.token.clone(), expires_at: e.expires_at });
         }
+        Is::PinSet(e) => user.means.set_pin(e.device.clone()),
         Is::TotpEnrolled(_) => user.means.enrol_totp(),
         Is::PasskeyEnrolled(e) => user.means.enrol_passkey(e.passkey),
         Is::ChannelEnrolled(e) => user.means.enrol_channel(e.channel),
@@ -231,7 +238,7 @@ fn change(user: &mut User, event: &IdentityEvent, at: Timestamp) {
         Is::AccountUnlocked(_) => user.failures = Failures::default(),
         Is::SteppedUp(e) => {
             user.means.note(&e.proof);
-            let device = user.sessions.iter().find(|live| live.session == e.session).map(|live| live.device);
+            let device = user.sessions.iter().find(|live| live.session == e.session).map(|live| live.device.is_some());
             device.into_iter().for_each(|known| user.failures.clear(known));
         }
         Is::LoggedOut(e) => user.end(|live| live.session == e.session),

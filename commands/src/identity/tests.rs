@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use wardbook_events::alerts::Channel;
 use wardbook_events::identity::{
     AccountKind, AccountLocked, AccountUnlocked, ChannelEnrolled, CodeSent, ContactSet, EndReason, Factor,
-    FactorRemoved, LoggedIn, LoggedOut, LoginFailed, PasskeyEnrolled, PasswordSet, Proof, RecoveryCodesIssued, Removed,
-    RoleGranted, RoleRevoked, SessionsEnded, SteppedUp, TotpEnrolled, UserCreated, UserDisabled, UserEnabled,
+    FactorRemoved, LoggedIn, LoggedOut, LoginFailed, PasskeyEnrolled, PasswordSet, PinSet, Proof, RecoveryCodesIssued,
+    Removed, RoleGranted, RoleRevoked, SessionsEnded, SteppedUp, TotpEnrolled, UserCreated, UserDisabled, UserEnabled,
     UsernameClaimed,
 };
 use wardbook_events::{ChallengeId, Event, PasskeyId, Role, SessionId};
@@ -112,6 +112,9 @@ fn granted(role: Role) -> Event {
 fn revoked(role: Role) -> Event {
     RoleRevoked { user: user(2), role }.into()
 }
+fn pin(device: &str) -> Event {
+    PinSet { user: user(2), device: device.into(), hash: sealed("pin") }.into()
+}
 fn totp() -> Event {
     TotpEnrolled { user: user(2), secret: sealed("totp") }.into()
 }
@@ -153,6 +156,7 @@ fn begin(n: u128, proofs: &[Proof]) -> Begin {
         session: session(n),
         expires_at: time(TONIGHT),
         proofs: proofs.to_vec(),
+        password: None,
         binding: None,
         device: None,
         known_device: false,

@@ -13,7 +13,7 @@ use wardbook_keys::{Keys, SealError, SearchValues};
 use wardbook_policy::{Action, Permit};
 
 use super::claims::{Claims, Holders, refuse_duplicates, unique};
-use super::{Command, Correct, Flag, Register, State, decide, merge, unmerge};
+use super::{Command, Correct, Flag, Places, Register, State, decide, merge, unmerge};
 use crate::authority::{Authority, UnfitPermit};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -42,8 +42,7 @@ pub struct RegisterPatient {
     pub mrn: Option<Mrn>,
     pub identifiers: Vec<Identifier>,
     pub insurance: Vec<Insurance>,
-    /// Departments that treat the patient: 1 to 64 characters of `[a-z0-9-]` each.
-    pub departments: Vec<String>,
+    pub places: Places,
     /// `US`, `SA` or `EU`.
     pub jurisdiction: String,
     /// Specially watched from the start (ACC-21).
@@ -70,7 +69,7 @@ impl RegisterPatient {
             mrn: None,
             identifiers: Vec::new(),
             insurance: Vec::new(),
-            departments: Vec::new(),
+            places: Places::default(),
             jurisdiction: jurisdiction.to_owned(),
             vip: false,
             confirm_distinct: false,
@@ -311,7 +310,7 @@ impl Commands {
                 patient,
                 fields: command.seal(&Sealer::new(keys, tenant, patient), &mrn)?,
                 tokens,
-                departments: command.departments.clone(),
+                places: command.places.clone(),
                 jurisdiction: command.jurisdiction.clone(),
                 vip: command.vip,
                 confirm_distinct: command.confirm_distinct,
@@ -354,6 +353,28 @@ impl Commands {
             let claims = load_claims(desk, tenant, unique(&was.tokens).chain(unique(&tokens)))?;
             let correct = Correct { patient, changes, tokens, confirm_distinct: command.confirm_distinct };
             Ok(decide(&state, &claims, Command::Correct(correct), &context)?)
+        })
+        .await
+    }
+
+    /// Says where a patient is treated; nothing happens if it is so already. Permit: `PlacePatient`.
+    ///
+    /// # Errors
+    /// [`Rejection::BadDepartment`] among others; see [`CommandError`].
+    pub async fn place_patient(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        patient: PatientId,
+        places: Places,
+    ) -> Result<Done<()>, CommandError> {
+        let allows = |action| action == Action::PlacePatient;
+        let context = Authority::new(permit, origin, allows)?.about(patient)?.context();
+        let bytes = origin.known_by("place-patient", &(patient, &places))?;
+        self.run(Task::new(context, origin, stream(patient), bytes, ()), move |desk| {
+            let state = desk.load::<State>(&stream(patient))?;
+            let command = Command::Place { patient, places: places.clone() };
+            Ok(decide(&state, &Claims::new(), command, &context)?)
         })
         .await
     }

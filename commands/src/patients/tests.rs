@@ -20,14 +20,15 @@ fn registration(n: u128, tokens: &[Token]) -> Register {
         patient: patient(n),
         fields: fields(&[(Field::Name, "name"), (Field::Ssn, "ssn")]),
         tokens: tokens.iter().cloned().collect(),
-        departments: vec!["cardiology".into()],
+        places: Places { departments: ["cardiology".into()].into(), facilities: BTreeSet::new() },
         jurisdiction: "US".into(),
         vip: false,
         confirm_distinct: false,
     }
 }
 fn registered(n: u128, tokens: &[Token]) -> Event {
-    let Register { patient, fields, tokens, departments, jurisdiction, vip, .. } = registration(n, tokens);
+    let Register { patient, fields, tokens, places, jurisdiction, vip, .. } = registration(n, tokens);
+    let departments = places.departments.into_iter().collect();
     PatientRegistered { patient, fields, tokens: tokens.into_iter().collect(), departments, jurisdiction, vip }.into()
 }
 fn claimed(n: u128, token: Token) -> Event {
@@ -122,10 +123,40 @@ fn a_token_that_was_given_up_is_free() {
 fn jurisdictions_and_departments_are_checked() {
     let elsewhere = Register { jurisdiction: "XX".into(), ..registration(1, &[]) };
     given(&[]).when(|s| register(s, &Claims::new(), elsewhere)).rejected(Rejection::UnknownJurisdiction);
-    for wrong in [vec![String::new()], vec!["Cardio".into()], vec!["x".repeat(65)], vec!["a".into(); 21]] {
-        let command = Register { departments: wrong, ..registration(1, &[]) };
-        given(&[]).when(|s| register(s, &Claims::new(), command)).rejected(Rejection::BadDepartment);
+    let many = (0..21).map(|n| format!("a{n}")).collect();
+    for wrong in [vec![String::new()], vec!["Cardio".into()], vec!["x".repeat(65)], many] {
+        let names: BTreeSet<_> = wrong.into_iter().collect();
+        let departments = Places { departments: names.clone(), ..Places::default() };
+        let facilities = Places { facilities: names, ..Places::default() };
+        for places in [departments, facilities] {
+            let command = Register { places: places.clone(), ..registration(1, &[]) };
+            given(&[]).when(|s| register(s, &Claims::new(), command)).rejected(Rejection::BadDepartment);
+            let command = Command::Place { patient: patient(1), places };
+            given(&[registered(1, &[])])
+                .when(|s: &State| decide(s, &Claims::new(), command, &context()))
+                .rejected(Rejection::BadDepartment);
+        }
     }
+}
+
+#[test]
+fn a_patient_is_placed_at_the_registration_or_later_and_once() {
+    let places =
+        |facility: &str| Places { departments: ["cardiology".into()].into(), facilities: [facility.to_owned()].into() };
+    let placed = |facility: &str| -> Event {
+        let (departments, facilities) = (vec!["cardiology".into()], vec![facility.to_owned()]);
+        PatientPlaced { patient: patient(1), departments, facilities }.into()
+    };
+    let place = |facility: &str| {
+        let command = Command::Place { patient: patient(1), places: places(facility) };
+        move |state: &State| decide(state, &Claims::new(), command, &context())
+    };
+    let command = Register { places: places("north"), ..registration(1, &[]) };
+    given(&[]).when(|s| register(s, &Claims::new(), command)).then([registered(1, &[]), placed("north")]);
+    let at_north = [registered(1, &[]), placed("north")];
+    given(&at_north).when(place("north")).then_nothing();
+    given(&at_north).when(place("south")).then([placed("south")]);
+    given(&[]).when(place("south")).rejected(Rejection::NotFound);
 }
 
 #[test]

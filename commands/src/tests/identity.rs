@@ -29,7 +29,7 @@ pub(super) const RULES: LoginRules =
 pub(super) fn begin(n: u128, proofs: Vec<Proof>) -> Begin {
     let expires_at = now() + SignedDuration::from_hours(8);
     let (binding, device, refresh) = (None, None, Some(format!("{n:064x}")));
-    Begin { session: session(n), expires_at, proofs, binding, device, known_device: false, refresh }
+    Begin { session: session(n), expires_at, proofs, password: None, binding, device, known_device: false, refresh }
 }
 pub(super) fn stranger() -> Origin {
     Origin { actor: Actor::STRANGER, ..ADMIN.origin() }

@@ -102,7 +102,7 @@ async fn only_known_users_join_a_care_team() {
         let house = house.clone();
         async move {
             let permit = house.may(REGISTRAR, Action::AssignMember, Target::Member(&facts(patient), user)).unwrap();
-            house.commands.assign_member(&permit, &REGISTRAR.origin(), patient, user, function, None).await
+            house.commands.assign_member(&permit, &REGISTRAR.origin(), patient, user, function, None, None).await
         }
     };
     assert!(matches!(assign(user(77), Function::Nursing).await, Err(CommandError::Rejected(Rejection::UnknownUser))));

@@ -31,6 +31,8 @@ pub enum Factor {
     Assertion,
     /// An API key.
     ApiKey,
+    /// A PIN, which unlocks the screen of one device.
+    Pin,
 }
 
 /// What was proved, with what must not be proved a second time.
@@ -82,6 +84,11 @@ pub enum Proof {
         /// Which one.
         key: ApiKeyId,
     },
+    /// The PIN of a device (IAM-17). It unlocks a session there, and begins none.
+    Pin {
+        /// Hash (hex) of the device's secret.
+        device: String,
+    },
 }
 
 impl Proof {
@@ -98,13 +105,14 @@ impl Proof {
             Self::External { .. } => Factor::External,
             Self::Assertion => Factor::Assertion,
             Self::ApiKey { .. } => Factor::ApiKey,
+            Self::Pin { .. } => Factor::Pin,
         }
     }
     /// How strong it makes a login besides a password: 0 not at all, 1 a code, 2 resists phishing (NIST SP 800-63B 3.2.5).
     #[must_use]
     pub const fn strength(&self) -> u8 {
         match self {
-            Self::Password | Self::External { mfa: false, .. } | Self::ApiKey { .. } => 0,
+            Self::Password | Self::External { mfa: false, .. } | Self::ApiKey { .. } | Self::Pin { .. } => 0,
             Self::Totp { .. }
             | Self::RecoveryCode { .. }
             | Self::EmailCode { .. }
@@ -128,6 +136,24 @@ pub struct PasswordSet {
 impl fmt::Debug for PasswordSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PasswordSet({})", self.user)
+    }
+}
+
+/// A PIN was set for a device, in the place of the one before: it unlocks the user's sessions there (IAM-17).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinSet {
+    /// The user.
+    pub user: UserId,
+    /// Hash (hex) of the secret by which the device is known again.
+    pub device: String,
+    /// Argon2id hash in PHC form, sealed under the organisation's key: few digits are soon guessed from a bare one.
+    pub hash: Ciphertext,
+}
+
+impl fmt::Debug for PinSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PinSet({})", self.user)
     }
 }
 
@@ -187,6 +213,8 @@ pub enum Removed {
     Passkey(PasskeyId),
     /// Codes by one way.
     Channel(Channel),
+    /// The PINs of all devices.
+    Pins,
     /// Everything but the password: the user must enrol anew at the next login.
     All,
 }

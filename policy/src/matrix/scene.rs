@@ -15,10 +15,24 @@ use crate::permit::Verdict;
 use crate::policies::Policies;
 use crate::question::{self, Question, Wish};
 
+/// `-elsewhere`: the patient is treated in other facilities than those of the asker; `-other-unit`: in other departments.
+const RELATIONS: &[&str] = &[
+    "none",
+    "team",
+    "ended",
+    "own",
+    "own+team",
+    "proxy",
+    "department",
+    "none-elsewhere",
+    "team-elsewhere",
+    "team-other-unit",
+];
+
 /// The dimensions of the matrix beside role, wish and state, with the names of their values.
 pub const DIMENSIONS: [(&str, &[&str]); 4] = [
     ("purpose", &["TREAT", "ETREAT", "HPAYMT", "HOPERAT", "HRESCH", "PATRQT", "HCOMPL", "HSYSADMIN"]),
-    ("relation", &["none", "team", "ended", "own", "own+team", "proxy", "department"]),
+    ("relation", RELATIONS),
     ("break-glass", &["unbroken", "live", "expired"]),
     // Watched, and a reason is given or not; or the patient shut out the asker's role.
     ("patient", &["plain", "watched", "watched+reason", "restricted"]),
@@ -210,9 +224,18 @@ pub(super) fn is_of_patient(wish: &str) -> bool {
     subjects().into_iter().filter(of_patient).any(|subject| subject.tries.iter().any(|(name, _)| name == wish))
 }
 
-/// Plays every case of some roles, and tells of each what the policies say.
-pub(super) fn walk(policies: &Policies, roles: &[Role], mut tell: impl FnMut((State, Role, &str), Area, &Verdict)) {
-    for subject in subjects() {
+/// Plays every case of some roles and actions, and tells of each what the policies say.
+pub(super) fn walk(
+    policies: &Policies,
+    roles: &[Role],
+    asked: impl Fn(CedarAction) -> bool,
+    mut tell: impl FnMut((State, Role, &str), Area, &Verdict),
+) {
+    for mut subject in subjects() {
+        subject.tries.retain(|(_, action)| asked(*action));
+        if subject.tries.is_empty() {
+            continue;
+        }
         for role in roles {
             // Different cases may be one question to the policies: an assignment that ended is none.
             let mut answered: HashMap<Question, Vec<Verdict>> = HashMap::new();
@@ -286,6 +309,16 @@ fn cast(state: State, role: Role, case: Area, about: &About) -> (Principal, Pati
         }
         "proxy" => {
             facts.proxies.insert(ME, Some(soon));
+        }
+        relation @ ("none-elsewhere" | "team-elsewhere") => {
+            who.facilities.insert("north".to_owned());
+            facts.facilities.insert("south".to_owned());
+            facts.members.extend(relation.starts_with("team").then(|| (ME, member(None))));
+        }
+        "team-other-unit" => {
+            who.departments.insert("ward".to_owned());
+            facts.departments.insert("theatre".to_owned());
+            facts.members.insert(ME, member(None));
         }
         "department" => {
             who.departments.insert("ward".to_owned());

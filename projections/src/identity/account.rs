@@ -68,6 +68,8 @@ pub struct User {
     pub recovery_count: u8,
     /// Numbers of those that were used.
     pub recovery_used: BTreeSet<u8>,
+    /// PINs by which sessions are unlocked, sealed: by hash of the device.
+    pub pins: BTreeMap<String, Ciphertext>,
     /// Public key of a program (JSON Web Key).
     pub service_key: Option<String>,
     /// What a program's token may be used for.
@@ -129,6 +131,7 @@ impl User {
             recovery: None,
             recovery_count: 0,
             recovery_used: BTreeSet::new(),
+            pins: BTreeMap::new(),
             service_key: None,
             scopes: BTreeSet::new(),
             api_keys: Vec::new(),

@@ -55,7 +55,7 @@ pub(super) fn code_key(challenge: ChallengeId) -> Vec<u8> {
 
 impl View for IdentityView {
     const NAME: &'static str = "identity";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         use IdentityEvent as Is;
@@ -94,6 +94,9 @@ impl View for IdentityView {
             }),
             Is::PasswordResetRequested(e) => change(tx, event, e.user, |user| {
                 user.reset = Some(Reset { token: e.token.clone(), expires_at: e.expires_at });
+            }),
+            Is::PinSet(e) => change(tx, event, e.user, |user| {
+                user.pins.insert(e.device.clone(), e.hash.clone());
             }),
             Is::TotpEnrolled(e) => change(tx, event, e.user, |user| {
                 (user.totp, user.totp_step) = (Some(e.secret.clone()), None);

@@ -74,7 +74,9 @@ pub(super) fn remove_factor(tx: &mut Tx<'_>, event: &Recorded, e: &FactorRemoved
         Removed::Totp => (user.totp, user.totp_step) = (None, None),
         Removed::Passkey(passkey) => user.passkeys.retain(|one| one.passkey != passkey),
         Removed::Channel(channel) => _ = user.channels.remove(&channel),
+        Removed::Pins => user.pins.clear(),
         Removed::All => {
+            user.pins.clear();
             (user.totp, user.totp_step) = (None, None);
             user.passkeys.clear();
             user.channels.clear();

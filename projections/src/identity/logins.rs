@@ -48,6 +48,8 @@ pub(super) fn log_in(tx: &mut Tx<'_>, event: &Recorded, e: &LoggedIn) -> Result<
             let oldest = user.devices.iter().min_by_key(|(_, at)| **at).map(|(device, _)| device.clone());
             oldest.and_then(|device| user.devices.remove(&device));
         }
+        let devices = &user.devices;
+        user.pins.retain(|device, _| devices.contains_key(device));
     }
     user.failures = 0;
     user.last_login_at = Some(event.recorded_at);
@@ -140,7 +142,7 @@ fn used(tx: &mut Tx<'_>, user: &mut User, proof: &Proof) -> Result<(), ViewError
         }
         Proof::RecoveryCode { index } => _ = user.recovery_used.insert(*index),
         Proof::EmailCode { challenge } | Proof::SmsCode { challenge } => codes::used(tx, *challenge)?,
-        Proof::Password | Proof::External { .. } | Proof::Assertion | Proof::ApiKey { .. } => {}
+        Proof::Password | Proof::External { .. } | Proof::Assertion | Proof::ApiKey { .. } | Proof::Pin { .. } => {}
     }
     Ok(())
 }

@@ -183,6 +183,15 @@ impl From<wardbook_keys::TokenError> for Problem {
     }
 }
 
+impl From<crate::panels::AssignError> for Problem {
+    fn from(error: crate::panels::AssignError) -> Self {
+        match error {
+            crate::panels::AssignError::Command(error) => error.into(),
+            crate::panels::AssignError::View(error) => error.into(),
+        }
+    }
+}
+
 impl From<PasswordError> for Problem {
     fn from(error: PasswordError) -> Self {
         match error {

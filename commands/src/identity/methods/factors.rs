@@ -11,7 +11,8 @@ use wardbook_policy::{Action, Permit};
 use zeroize::Zeroizing;
 
 use super::{
-    CODE_PURPOSE, PASSKEY_PURPOSE, PASSWORD_PURPOSE, RECOVERY_PURPOSE, TOTP_PURPOSE, allowed, managing, own_or,
+    CODE_PURPOSE, PASSKEY_PURPOSE, PASSWORD_PURPOSE, PIN_PURPOSE, RECOVERY_PURPOSE, TOTP_PURPOSE, allowed, managing,
+    own_or,
 };
 use crate::authority::own_context;
 use crate::error::CommandError;
@@ -166,6 +167,27 @@ impl Commands {
             factors::check_reset(found.was()?, &token_hash, &context)?;
             let hash = found.seal(PASSWORD_PURPOSE, hash.bytes())?;
             Ok(factors::set_password(found.was()?, user, hash, SetBy::Another, &context)?)
+        })
+        .await
+    }
+
+    /// Sets the PIN of the device that the session (`origin.client.session`) is on, in the place of the one before.
+    /// Permit: `ChangeOwnCredentials`.
+    ///
+    /// # Errors
+    /// [`crate::Rejection::NoDevice`], [`crate::Rejection::SessionEnded`] among others.
+    pub async fn set_pin(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        hash: PasswordHash,
+    ) -> Result<Done<()>, CommandError> {
+        let context = allowed(permit, origin, Action::ChangeOwnCredentials)?;
+        let (user, session) = (permit.user(), origin.client.session.ok_or(crate::Rejection::SessionEnded)?);
+        let bytes = origin.known_by("set-pin", &(user, session))?;
+        self.on_user(context, origin, user, bytes, move |found| {
+            let hash = found.seal(PIN_PURPOSE, hash.bytes())?;
+            Ok(factors::set_pin(found.was()?, user, session, hash, &context)?)
         })
         .await
     }

@@ -27,6 +27,19 @@ fn a_session_begins_for_an_enabled_user_and_has_an_end() {
 }
 
 #[test]
+fn a_password_that_was_changed_meanwhile_lets_nobody_in() {
+    let changed = || -> Event { PasswordSet { user: user(2), hash: sealed("another") }.into() };
+    let with = |hash| {
+        let begin = Begin { password: Some(sealed(hash)), ..begin(1, &[Proof::Password]) };
+        on(move |was| logins::log_in(was, user(2), begin, RULES, &context()))
+    };
+    given(&[created(NURSE), password()]).when(with("hash")).then([logged_in(1, TONIGHT)]);
+    given(&[created(NURSE), password(), changed()]).when(with("hash")).rejected(Rejection::ProofUsed);
+    given(&[created(NURSE), password(), changed()]).when(with("another")).then([logged_in(1, TONIGHT)]);
+    given(&[created(NURSE)]).when(with("hash")).rejected(Rejection::ProofUsed);
+}
+
+#[test]
 fn no_session_begins_twice() {
     let again = || log_in(1, &[Proof::Password]);
     for over in [vec![], vec![logged_out(1)], vec![ended(&[1], EndReason::Idle)], vec![disabled(), enabled()]] {

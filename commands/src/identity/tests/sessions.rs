@@ -4,6 +4,7 @@ use wardbook_events::identity::{
 use wardbook_events::{SessionId, UserId};
 
 use super::*;
+use crate::identity::factors;
 use crate::identity::sessions::{self, SessionState, Which, ended as end};
 
 const ABOUT: fn() -> (UserId, SessionId) = || (user(2), session(1));
@@ -130,4 +131,56 @@ fn documentation_mode_is_a_time() {
     };
     given(&[]).when(set(&live())).then([DocumentationModeSet { user: user(2), session: session(1), until }.into()]);
     given(&[]).when(set(&over())).rejected(Rejection::SessionEnded);
+}
+
+fn pin_of(device: &str) -> Proof {
+    Proof::Pin { device: device.into() }
+}
+/// A user with a session on each of two devices, of which one has a PIN.
+fn on_devices() -> Vec<Event> {
+    let on = |n, device| logged_in_with(n, TONIGHT, &[Proof::Password], Some(device));
+    vec![created(NURSE), totp(), on(1, "ward"), on(2, "home"), pin("ward")]
+}
+fn unlock_with(events: &[Event], n: u128, proof: Proof) -> impl FnOnce(&SessionState) -> Result<Vec<Event>, Rejection> {
+    within(events, move |was, life| sessions::unlock(was, life, (user(2), session(n)), proof, &context()))
+}
+
+#[test]
+fn a_pin_unlocks_the_sessions_of_its_device_and_proves_nothing_more() {
+    given(&[screen_locked()])
+        .when(unlock_with(&on_devices(), 1, pin_of("ward")))
+        .then([screen_unlocked(pin_of("ward"))]);
+    for (n, device) in [(2, "ward"), (2, "home"), (1, "home")] {
+        given(&[screen_locked()]).when(unlock_with(&on_devices(), n, pin_of(device))).rejected(Rejection::ProofUsed);
+    }
+    for gone in [Removed::Pins, Removed::All] {
+        let events = [on_devices(), vec![removed(gone)]].concat();
+        given(&[screen_locked()]).when(unlock_with(&events, 1, pin_of("ward"))).rejected(Rejection::ProofUsed);
+    }
+    given(&on_devices()).when(log_in(3, &[pin_of("ward")])).rejected(Rejection::NoProof);
+    given(&on_devices()).when(log_in(3, &[Proof::Password, pin_of("ward")])).rejected(Rejection::NoProof);
+    let step_up = on(|was| logins::step_up(was, user(2), session(1), pin_of("ward"), &context()));
+    given(&on_devices()).when(step_up).rejected(Rejection::NoProof);
+}
+
+#[test]
+fn three_wrong_pins_void_it_until_something_better_is_proved() {
+    let wrong = failed(Factor::Pin, true);
+    let mut events = [on_devices(), vec![wrong.clone(), wrong.clone()]].concat();
+    given(&[screen_locked()]).when(unlock_with(&events, 1, pin_of("ward"))).then([screen_unlocked(pin_of("ward"))]);
+    events.push(wrong);
+    given(&[screen_locked()]).when(unlock_with(&events, 1, pin_of("ward"))).rejected(Rejection::ProofUsed);
+    events.push(stepped_up(1, Proof::Totp { step: 7 }));
+    given(&[screen_locked()]).when(unlock_with(&events, 1, pin_of("ward"))).then([screen_unlocked(pin_of("ward"))]);
+}
+
+#[test]
+fn a_pin_is_set_for_a_device_that_is_known_and_forgotten_with_it() {
+    let set = |n| on(move |was| factors::set_pin(was, user(2), session(n), sealed("pin"), &context()));
+    given(&on_devices()).when(set(2)).then([pin("home")]);
+    given(&live()).when(set(1)).rejected(Rejection::NoDevice);
+    given(&on_devices()).when(set(9)).rejected(Rejection::SessionEnded);
+    let others = (0..10).map(|n| logged_in_with(10 + n, TONIGHT, &[Proof::Password], Some(&format!("d{n}"))));
+    let events = [on_devices(), others.collect()].concat();
+    given(&[screen_locked()]).when(unlock_with(&events, 1, pin_of("ward"))).rejected(Rejection::ProofUsed);
 }
