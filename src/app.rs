@@ -116,6 +116,7 @@ struct Inner {
     limits: Limits,
     assigning: Assigning,
     hours: WorkingHours,
+    backup_jobs: crate::backup::Jobs,
 }
 
 impl App {
@@ -203,8 +204,9 @@ impl App {
             limits,
             assigning: Assigning::default(),
             hours,
+            backup_jobs: crate::backup::Jobs::default(),
         }));
-        crate::backup::record_restored(&app).map_err(OpenError::Restored)?;
+        crate::backup::tell_all(&app).map_err(OpenError::Restored)?;
         Ok(app)
     }
 
@@ -348,6 +350,12 @@ impl App {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// What is being done with backups.
+    #[must_use]
+    pub fn backup_jobs(&self) -> &crate::backup::Jobs {
+        &self.0.backup_jobs
     }
 
     /// Appends one event. On return it is durable. `besides` are subjects beyond those that the event itself names.

@@ -211,6 +211,16 @@ pub struct KeyBackupRefreshed {
     pub places: Vec<String>,
 }
 
+impl BackupEvent {
+    /// The JSON of the event, for a note that is told later.
+    ///
+    /// # Errors
+    /// Never: our types have a JSON form.
+    pub fn note(&self) -> Result<String, serde_json::Error> {
+        self.to_json().map(|json| String::from_utf8_lossy(&json).into_owned())
+    }
+}
+
 area_events! {
     /// Events of backups.
     BackupEvent in "backups", upcast first_version {

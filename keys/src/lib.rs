@@ -8,6 +8,7 @@
 
 mod backup_key;
 mod cache;
+mod checkup;
 mod envelope;
 mod error;
 mod forms;
@@ -37,4 +38,5 @@ pub use keys::{Keys, KeysConfig};
 pub use providers::file::RootKey;
 pub use reseal::RetokenError;
 pub use root::{RootError, RootKeyProvider, RootVersion};
+pub use store::{KeyDump, Standing};
 pub use tokens::{AnyOf, Matching, SearchTerms};

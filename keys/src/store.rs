@@ -19,6 +19,10 @@ use wardbook_events::{PatientId, TenantId};
 
 use crate::error::StoreError;
 
+mod dump;
+
+pub use dump::{KeyDump, Standing};
+
 /// "wbks": tells a key store from other SQLite files.
 const APPLICATION_ID: i32 = 0x7762_6b73;
 const SCHEMA_VERSION: i32 = 1;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wardbook_events::backups::{BackupCreated, BackupEvent, BackupKind, DrillFinished};
+use wardbook_events::backups::{BackupCreated, BackupEvent, BackupKind, BackupStep, DrillFinished};
 use wardbook_events::{BackupId, Event, Recorded};
 
 use crate::error::ViewError;
@@ -46,8 +46,14 @@ pub struct Last {
     pub keys_refreshed_at: Option<Timestamp>,
     /// A restore that was tried out.
     pub drill: Option<(DrillFinished, Timestamp)>,
-    /// Something that failed.
+    /// The first backup of all.
+    pub first_at: Option<Timestamp>,
+    /// Making a backup failed.
     pub failed_at: Option<Timestamp>,
+    /// It was said that one is late.
+    pub late_at: Option<Timestamp>,
+    /// A drill failed, or it was said that one is due.
+    pub reminded_at: Option<Timestamp>,
 }
 
 fn backup_key(backup: BackupId) -> Vec<u8> {
@@ -74,6 +80,7 @@ impl View for BackupsView {
                 tx.put(listed(event.position), e.backup.bytes().to_vec())?;
                 note(tx, |last| {
                     last.created = Some((e.backup, now));
+                    last.first_at = last.first_at.or(Some(now));
                     if e.kind == BackupKind::Full {
                         last.full = last.created;
                     }
@@ -83,7 +90,12 @@ impl View for BackupsView {
             BackupEvent::Removed(e) => {
                 e.backups.iter().try_for_each(|id| change(tx, *id, |row| row.removed_at = Some(now)))
             }
-            BackupEvent::Failed(_) => note(tx, |last| last.failed_at = Some(now)),
+            BackupEvent::Failed(e) => note(tx, |last| match e.step {
+                BackupStep::Create => last.failed_at = Some(now),
+                BackupStep::Late => last.late_at = Some(now),
+                BackupStep::Drill => last.reminded_at = Some(now),
+                BackupStep::Verify | BackupStep::Keys | BackupStep::Remove => {}
+            }),
             BackupEvent::DrillFinished(e) => note(tx, |last| last.drill = Some((e.clone(), now))),
             BackupEvent::KeyBackupRefreshed(_) => note(tx, |last| last.keys_refreshed_at = Some(now)),
             BackupEvent::Restored(_) | BackupEvent::KeysShared(_) | BackupEvent::KeysRecovered(_) => Ok(()),

@@ -2,6 +2,7 @@
 
 use wardbook_events::access::AccessEvent;
 use wardbook_events::alerts::{AlertKind, Severity};
+use wardbook_events::backups::BackupEvent;
 use wardbook_events::break_glass::{BreakGlassEvent, ReviewOutcome};
 use wardbook_events::elevations::ElevationEvent;
 use wardbook_events::governance::GovernanceEvent;
@@ -60,6 +61,7 @@ pub fn may_matter(event_type: &str) -> bool {
             | "identity.sessions-ended"
             | "identity.account-locked"
             | "elevations.granted"
+            | "backups.failed"
             | "patients.corrected"
             | "care-teams.member-assigned"
             | "governance.certificate-expiring"
@@ -116,6 +118,7 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
                 _ => Severity::Medium,
             },
         ),
+        Event::Backup(BackupEvent::Failed(_)) => (AlertKind::BackupFailed, Severity::High),
         _ if opened && facts.watched => {
             (AlertKind::WatchedPatientOpened, if emergency { Severity::High } else { Severity::Medium })
         }

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod answer;
 pub mod audit;
 pub mod auth;
+pub mod backups;
 pub mod break_glass;
 pub mod caller;
 pub mod care_teams;
@@ -129,6 +130,10 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(break_glass::review_emergency)
             .service(alerts::list_alerts)
             .service(alerts::acknowledge_alert)
+            .service(backups::list_backups)
+            .service(backups::create_backup)
+            .service(backups::drill_backup)
+            .service(backups::verify_backup)
             .service(audit::list_events)
             .service(audit::list_accesses)
             .service(audit::prove_accesses)

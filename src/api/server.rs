@@ -133,6 +133,7 @@ impl Serving {
             actix_web::rt::spawn(count_strangers(app.clone())),
             actix_web::rt::spawn(sweep_sessions(app.clone())),
             actix_web::rt::spawn(tend_keys(app.clone())),
+            actix_web::rt::spawn(tend_backups(app.clone())),
         ];
         if let Some(tls) = &self.tls {
             tasks.push(actix_web::rt::spawn(tend_certificates(app.clone(), tls.clone(), signals)));
@@ -231,5 +232,18 @@ async fn tend_certificates(app: App, tls: Tls, signals: bool) {
                 false
             }
         };
+    }
+}
+
+async fn tend_backups(app: App) {
+    loop {
+        // A start has enough to do.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let due = app.clone();
+        match web::block(move || crate::backup::schedule::tick(&due)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "a backup that was due was not made"),
+            Err(error) => tracing::warn!(%error, "backups were not looked after"),
+        }
     }
 }

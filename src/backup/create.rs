@@ -191,7 +191,11 @@ impl Work<'_> {
             match (plan.filter(fits), &found) {
                 (Some(plan), None) => found = Some(plan),
                 (Some(plan), Some(other)) if plan == *other => {}
-                _ => remove(place, *backup),
+                _ => {
+                    if let Err(error) = remove(place, *backup) {
+                        tracing::warn!(%backup, %error, "what is left of a backup was not removed");
+                    }
+                }
             }
         }
         found
@@ -308,11 +312,7 @@ fn copy(found: &Found, from: &[&Place], to: &Place) -> Result<(), String> {
 }
 
 /// Removes a backup from a place: the manifest first, so that it is none any more whatever happens next.
-pub(super) fn remove(place: &Place, backup: BackupId) {
-    let removed = place.remove(&manifest_name(backup)).and_then(|()| {
-        place.list(&format!("backups/{backup}"))?.iter().try_for_each(|name| place.remove(&object(backup, name)))
-    });
-    if let Err(error) = removed {
-        tracing::warn!(%backup, %error, "what is left of a backup was not removed");
-    }
+pub(super) fn remove(place: &Place, backup: BackupId) -> Result<(), PlaceError> {
+    place.remove(&manifest_name(backup))?;
+    place.list(&format!("backups/{backup}"))?.iter().try_for_each(|name| place.remove(&object(backup, name)))
 }

@@ -1,28 +1,28 @@
 //! Putting a backup back into an empty directory: to its end, to a position, or to an instant.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use wardbook_events::backups::{BackupsRestored, RestoredTo};
-use wardbook_events::{Actor, BackupId, Client, CorrelationId, Event, EventId, Outcome};
+use wardbook_events::patients::PatientEvent;
+use wardbook_events::{BackupId, Event, PatientId, TenantId};
+use wardbook_keys::Standing;
 use wardbook_ledger::checkpoint::SignedCheckpoint;
 use wardbook_ledger::{CopyError, Frame, JournalWriter, Progress, keep_published};
 
 use super::catalog::{Catalog, ChainError, Found, Setup};
+use super::key_backups::{Bundle, RefreshError};
+use super::notes;
 use super::place::Place;
 use super::verify::{Finding, through};
-use crate::app::App;
 use crate::config::DataDir;
-use crate::disclosure::Refusal;
-use crate::strangers::system_meta;
+use crate::recorded;
 
 /// Where things are put until all of them are there.
 const STAGING: &str = "restoring";
-/// What the first start is to tell of it.
-const NOTE: &str = "restored.json";
 
 /// How far to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,9 @@ pub enum RestoreError {
     /// Writing the journal.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] RefreshError),
     /// The disk.
     #[error("{path}: {source}")]
     Disk {
@@ -85,13 +88,34 @@ pub struct Restore<'a> {
 }
 
 /// What was put back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct Restored {
     /// What the first start writes into the ledger.
     pub told: BackupsRestored,
     /// Bytes read.
     pub bytes: u64,
+    /// Patients who were registered.
+    pub patients: BTreeSet<(TenantId, PatientId)>,
+    /// When the backup's last event was recorded.
+    pub newest_at: Timestamp,
+    /// What became of the keys.
+    pub keys: KeysFound,
+}
+
+/// What became of the keys. They have a backup of their own, which may be newer or older than the data: it decides who
+/// is erased.
+#[derive(Debug, Clone, Default)]
+pub struct KeysFound {
+    /// Whether there was a backup of the keys at all.
+    pub found: bool,
+    /// Whether the root key's file came with it.
+    pub root_file: bool,
+    /// Patients in the data who have no key: registered after the keys were backed up, so their charts stay shut.
+    pub missing: Vec<PatientId>,
+    /// Patients who stay erased.
+    pub erased: u64,
+    /// What is wrong with backups of the keys that were found.
+    pub wrong: Vec<String>,
 }
 
 impl Restore<'_> {
@@ -104,8 +128,8 @@ impl Restore<'_> {
         self.prepare()?;
         let staging = root.join(STAGING);
         let done = self.stage(&staging, progress).and_then(|restored| {
-            let note = serde_json::to_vec(&restored.told).unwrap_or_default();
-            write_new(&root.join(NOTE), &note)?;
+            let left = notes::leave(root, &restored.told.clone().into());
+            left.map_err(|source| RestoreError::Disk { path: root.join(notes::FOLDER), source })?;
             // The ledger comes last: without it nobody takes the directory for a system.
             for (name, to) in
                 [("keys", self.target.keys()), ("tokens", self.target.tokens()), ("ledger", self.target.ledger())]
@@ -132,8 +156,7 @@ impl Restore<'_> {
             let name = entry.map_err(disk)?.file_name();
             match name.to_str() {
                 Some(STAGING) => fs::remove_dir_all(root.join(STAGING)).map_err(disk)?,
-                Some(NOTE) if !self.target.ledger().exists() => fs::remove_file(root.join(NOTE)).map_err(disk)?,
-                Some("published") => {}
+                Some("published" | notes::FOLDER) => {}
                 _ => return Err(RestoreError::NotEmpty(root.to_owned())),
             }
         }
@@ -149,9 +172,11 @@ impl Restore<'_> {
         private_dir(&ledger)?;
         let mut writer = JournalWriter::create(&ledger)?;
         let mut cut = Cut { reach: self.reach, over: false };
+        let mut patients = BTreeSet::new();
         let mut take = |frames: &[Frame]| {
-            let wanted = cut.of(frames)?;
-            writer.append(frames.get(..wanted).unwrap_or_default()).map_err(|error| error.to_string())
+            let wanted = frames.get(..cut.of(frames)?).unwrap_or_default();
+            registered(wanted, &mut patients)?;
+            writer.append(wanted).map_err(|error| error.to_string())
         };
         let read = through(&places, &self.setup.key, &chain, &mut take, progress);
         if !read.is_whole() {
@@ -165,6 +190,7 @@ impl Restore<'_> {
         let own = proofs.iter().map(|(checkpoint, _)| checkpoint).rfind(|one| one.unverified().size <= events);
         writer.finish(own)?;
         let published = self.keep_published(&catalog)?;
+        let keys = self.keys(staging, &patients)?;
         let place = places.first().map_or_else(String::new, |place| place.name().to_owned());
         let told = BackupsRestored {
             backup: last.manifest.backup,
@@ -177,10 +203,11 @@ impl Restore<'_> {
             from: last.manifest.to,
             to: events,
             published,
-            keys_missing: 0,
-            erased: 0,
+            keys_missing: keys.missing.len() as u64,
+            erased: keys.erased,
         };
-        Ok(Restored { told, bytes: read.bytes })
+        let newest_at = last.manifest.newest_at;
+        Ok(Restored { told, bytes: read.bytes, patients, newest_at, keys })
     }
 
     /// The chain of the backup that is wanted, or of the newest one that is there, or of the first that reaches so far.
@@ -206,6 +233,24 @@ impl Restore<'_> {
         }
     }
 
+    /// Puts the keys beside the data and compares the two.
+    fn keys(&self, staging: &Path, patients: &BTreeSet<(TenantId, PatientId)>) -> Result<KeysFound, RestoreError> {
+        let (bundle, wrong) = Bundle::find(&self.setup.places, &self.setup.key);
+        let Some(bundle) = bundle else {
+            return Ok(KeysFound {
+                wrong,
+                missing: patients.iter().map(|(_, one)| *one).collect(),
+                ..KeysFound::default()
+            });
+        };
+        bundle.write(&DataDir::new(staging))?;
+        let standing = bundle.dump.patients().map_err(RefreshError::from)?;
+        let of = |one: &(TenantId, PatientId)| standing.get(one).copied();
+        let missing = patients.iter().filter(|one| of(one).is_none()).map(|(_, patient)| *patient).collect();
+        let erased = patients.iter().filter(|one| of(one) == Some(Standing::Destroyed)).count() as u64;
+        Ok(KeysFound { found: true, root_file: bundle.has_root_file(), missing, erased, wrong })
+    }
+
     /// Every place knows what the log has published: the newest of it is kept where the first start looks, so that going back
     /// behind it is refused until somebody answers for it.
     fn keep_published(&self, catalog: &Catalog) -> Result<u64, RestoreError> {
@@ -218,6 +263,20 @@ impl Restore<'_> {
         private_dir(&self.target.published())?;
         Ok(keep_published(&self.target.published(), &keys, &checkpoint)?)
     }
+}
+
+/// Adds the patients whom these events register.
+fn registered(frames: &[Frame], patients: &mut BTreeSet<(TenantId, PatientId)>) -> Result<(), String> {
+    for frame in frames {
+        let entry = frame.entry().map_err(|error| error.to_string())?;
+        if entry.event_type().as_str() == "patients.registered"
+            && let Some(recorded) = recorded::decode(&entry).map_err(|error| error.to_string())?
+            && let Event::Patient(PatientEvent::Registered(event)) = &recorded.event
+        {
+            patients.insert((recorded.meta.tenant, event.patient));
+        }
+    }
+    Ok(())
 }
 
 /// Where the log is cut.
@@ -252,37 +311,10 @@ impl Cut {
     }
 }
 
-/// Writes into the ledger that it came out of a backup, if it did and has not said so.
-///
-/// # Errors
-/// If that could not be made durable: then the next start tells it.
-pub fn record_restored(app: &App) -> Result<(), Refusal> {
-    let path = app.data().root().join(NOTE);
-    let Ok(note) = fs::read(&path) else { return Ok(()) };
-    let told: BackupsRestored = serde_json::from_slice(&note).map_err(|_| Refusal::Encode)?;
-    // One restore is one event, however often the start is tried.
-    let digest = blake3::derive_key("wardbook 2026 backup restored event id v1", &note);
-    let id = uuid::Builder::from_custom_bytes(digest.first_chunk().copied().unwrap_or_default()).into_uuid();
-    let meta = system_meta(Actor::SYSTEM, Outcome::Success, CorrelationId::new(id));
-    app.tell_blocking(EventId::new(id), Event::from(told), &meta, &Client::default())?;
-    if let Err(error) = fs::remove_file(&path) {
-        tracing::warn!(%error, "the note of a restore was not removed: the next start finds it told");
-    }
-    Ok(())
-}
-
 fn private_dir(path: &Path) -> Result<(), RestoreError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|source| RestoreError::Disk { path: path.to_owned(), source })
-}
-
-fn write_new(path: &Path, content: &[u8]) -> Result<(), RestoreError> {
-    let write = || {
-        fs::write(path, content)?;
-        fs::File::open(path)?.sync_all()
-    };
-    write().map_err(|source| RestoreError::Disk { path: path.to_owned(), source })
 }
 
 fn sync(dir: &Path) -> Result<(), RestoreError> {

@@ -1,13 +1,15 @@
 //! A backup with all that belongs to it, and the events that tell of it. Everything here blocks.
 
 use jiff::SignedDuration;
-use wardbook_events::backups::{BackupEvent, BackupStep, BackupVerified, BackupsFailed};
+use wardbook_events::backups::{BackupEvent, BackupStep, BackupVerified, BackupsFailed, BackupsRemoved};
 use wardbook_events::{Actor, BackupId, Client, CorrelationId, EventId, Meta, Outcome, Purpose};
 use wardbook_ledger::Progress;
 
-use super::catalog::{ChainError, Setup, SetupError};
-use super::create::{Asked, CreateError, Made, create};
+use super::catalog::{Catalog, ChainError, Setup, SetupError};
+use super::create::{Asked, CreateError, Made, create, remove};
+use super::key_backups;
 use super::place::Place;
+use super::tiers::{dated, removable};
 use super::verify::{Verified, verify};
 use crate::app::App;
 use crate::asker::Asker;
@@ -32,6 +34,15 @@ pub enum RunError {
     /// An id.
     #[error(transparent)]
     Chance(#[from] NoChance),
+    /// Something else is being done.
+    #[error("another backup, verification or drill is under way: GET /v1/backups tells how far it is")]
+    Busy,
+    /// The view of backups.
+    #[error("{0}")]
+    View(String),
+    /// Trying out a restore.
+    #[error("the restore that was tried out failed: {0}")]
+    Drill(String),
     /// A place that the settings do not name.
     #[error("{0} is none of backup.places, or cannot be used now")]
     NoSuchPlace(String),
@@ -56,16 +67,21 @@ impl By {
     /// # Errors
     /// If the operating system has no random bytes to give.
     pub fn system(app: &App) -> Result<Self, NoChance> {
-        let meta = Meta {
+        let meta = Self::noted(app, app.new_id()?);
+        Ok(Self { meta, client: Client::default() })
+    }
+
+    /// The `meta` section of something that happened while no ledger was at hand.
+    pub(super) fn noted(app: &App, id: uuid::Uuid) -> Meta {
+        Meta {
             tenant: app.config().organisation.id,
             actor: Actor::SYSTEM,
             purpose: Purpose::SystemAdministration,
             outcome: Outcome::Success,
-            correlation: CorrelationId::new(app.new_id()?),
+            correlation: CorrelationId::new(id),
             causation: None,
             command: None,
-        };
-        Ok(Self { meta, client: Client::default() })
+        }
     }
 }
 
@@ -74,6 +90,10 @@ impl By {
 pub struct Ran {
     /// The backup.
     pub made: Made,
+    /// Backups that nobody need keep any more, removed.
+    pub removed: Vec<BackupId>,
+    /// What else went wrong: the backup of the keys, what was to be removed.
+    pub wrong: Vec<String>,
 }
 
 /// When a full backup is due.
@@ -97,7 +117,37 @@ pub fn run(app: &App, by: &By, asked: Asked, progress: &dyn Progress) -> Result<
             tell(app, by, made.created.clone())?;
         }
     }
-    Ok(Ran { made: made? })
+    let made = made?;
+    let mut wrong = Vec::new();
+    if let Err(error) = key_backups::refresh_by(app, by) {
+        wrong.push(error.to_string());
+    }
+    // While a place is away, what others have may be what it needs to catch up.
+    let removed = if made.failed.is_empty() { prune(app, by, &mut wrong)? } else { Vec::new() };
+    Ok(Ran { made, removed, wrong })
+}
+
+/// Removes what need not be kept any more.
+fn prune(app: &App, by: &By, wrong: &mut Vec<String>) -> Result<Vec<BackupId>, RunError> {
+    let setup = Setup::open(&app.config().backup)?;
+    let catalog = Catalog::read(&setup.places, &setup.key);
+    let removable = removable(&dated(&catalog), &app.config().backup, app.now());
+    if removable.is_empty() {
+        return Ok(Vec::new());
+    }
+    for place in &setup.places {
+        // The newest first: at no moment is there one whose base is gone.
+        for backup in removable.iter().rev() {
+            if let Err(error) = remove(place, *backup) {
+                failed(app, by, BackupStep::Remove, Some(*backup), Some(place.name().to_owned()), &error)?;
+                wrong.push(error.to_string());
+            }
+        }
+    }
+    let removed: Vec<_> = removable.into_iter().collect();
+    let places = setup.places.iter().map(|place| place.name().to_owned()).collect();
+    tell(app, by, BackupsRemoved { backups: removed.clone(), places })?;
+    Ok(removed)
 }
 
 fn attempt(app: &App, asked: Asked, progress: &dyn Progress) -> Result<Made, RunError> {

@@ -5,8 +5,8 @@ pub const ANSWER_BYTES: u64 = 11;
 
 /// RSA key exchange, then CBC with ephemeral keys: what old clients know. Nothing of it is to be taken.
 const WEAK: [u16; 20] = [
-    0x0005, 0x000a, 0x002f, 0x0035, 0x003c, 0x003d, 0x009c, 0x009d, 0xc009, 0xc00a, 0xc013, 0xc014, 0xc023, 0xc024, 0xc027,
-    0xc028, 0x0033, 0x0039, 0x0067, 0x006b,
+    0x0005, 0x000a, 0x002f, 0x0035, 0x003c, 0x003d, 0x009c, 0x009d, 0xc009, 0xc00a, 0xc013, 0xc014, 0xc023, 0xc024,
+    0xc027, 0xc028, 0x0033, 0x0039, 0x0067, 0x006b,
 ];
 
 /// A client that speaks one version and weak suites only.
@@ -77,7 +77,9 @@ mod tests {
     fn only_a_hello_of_the_same_version_takes_it() {
         let hello = with_version(0x0302);
         assert!(hello.is_taken_by(&[22, 3, 2, 0, 60, 2, 0, 0, 56, 3, 2]));
-        for other in [&[22, 3, 1, 0, 60, 2, 0, 0, 56, 3, 1][..], &[21, 3, 2, 0, 2, 2, 70], &[], &[22, 3, 2, 0, 60, 2, 0, 0, 56]] {
+        for other in
+            [&[22, 3, 1, 0, 60, 2, 0, 0, 56, 3, 1][..], &[21, 3, 2, 0, 2, 2, 70], &[], &[22, 3, 2, 0, 60, 2, 0, 0, 56]]
+        {
             assert!(!hello.is_taken_by(other), "{other:?}");
         }
     }

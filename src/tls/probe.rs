@@ -98,7 +98,11 @@ pub fn probe(asked: &Asked, now: Timestamp) -> Result<Vec<Finding>, ProbeError> 
         found(what, !taken, if taken { "is spoken" } else { "is refused" }.to_owned());
     }
     if let Ok(seen) = modern.or(older) {
-        found("resumption", !seen.resumed, if seen.resumed { "sessions are resumed" } else { "every connection is new" }.to_owned());
+        found(
+            "resumption",
+            !seen.resumed,
+            if seen.resumed { "sessions are resumed" } else { "every connection is new" }.to_owned(),
+        );
         judge_headers(&seen.answer, &mut found);
     }
     judge_certificate(asked, &watched.seen.lock(), now, &mut found);
@@ -130,14 +134,30 @@ fn judge_certificate(asked: &Asked, seen: &Shown, now: Timestamp, found: &mut im
         return found("certificate", false, "none was shown".to_owned());
     };
     let distrust = seen.distrust.clone();
-    found("trust", distrust.is_none(), distrust.unwrap_or_else(|| format!("{}, issued by {}", certificate.subject, certificate.issuer)));
+    found(
+        "trust",
+        distrust.is_none(),
+        distrust.unwrap_or_else(|| format!("{}, issued by {}", certificate.subject, certificate.issuer)),
+    );
     found("chain", true, format!("{} certificates, SHA-256 {}", chain.len(), certificate.fingerprint()));
-    found("key", certificate.key.is_strong(asked.rsa_bits_min), format!("{}, pin {}", certificate.key, certificate.pin));
+    found(
+        "key",
+        certificate.key.is_strong(asked.rsa_bits_min),
+        format!("{}, pin {}", certificate.key, certificate.pin),
+    );
     let days = certificate.days_left(now);
     found("end", days >= asked.days_min, format!("{} ({days} days)", certificate.not_after));
     let staple = &seen.staple;
     let (ok, said) = match (staple.is_empty(), certificate.ocsp_url.is_some(), chain.as_slice()) {
-        (true, named, _) => (!named, if named { "nothing, though the certificate names a responder" } else { "nothing, and no responder is named" }.to_owned()),
+        (true, named, _) => (
+            !named,
+            if named {
+                "nothing, though the certificate names a responder"
+            } else {
+                "nothing, and no responder is named"
+            }
+            .to_owned(),
+        ),
         (false, _, [leaf, issuer, ..]) => match ocsp::check(staple, leaf, issuer, now) {
             Ok(staple) => (true, format!("good until {}", staple.good_until)),
             Err(error) => (false, error.to_string()),

@@ -4,6 +4,7 @@ mod access_reviews;
 mod alerts;
 mod audit;
 mod auth;
+mod backups;
 mod break_glass;
 mod consent;
 mod drafts;

@@ -129,6 +129,7 @@ fn constants() -> Ids {
         ("name", "patients"),
         ("path", "0/000.p/1"),
         ("provider", "none"),
+        ("backup", "0190a000-0000-7000-8000-0000000000b0"),
         ("factor", "totp"),
     ];
     known.map(|(name, value)| (name, value.to_owned())).into()
@@ -350,6 +351,12 @@ fn the_views_are_run_by_the_organisation_that_runs_the_server() {
     for (of, listed, rebuilt) in [(&alpha, 200, 202), (&omega, 403, 403)] {
         assert_eq!(of.client(Role::SystemAdmin).get("/v1/projections").status, listed);
         assert_eq!(of.client(Role::SystemAdmin).post("/v1/projections/patients/rebuild", &json!({})).status, rebuilt);
+        // No place is named in the settings of tests: who may is told so.
+        assert_eq!(of.client(Role::SystemAdmin).get("/v1/backups").status, listed);
+        assert_eq!(
+            of.client(Role::SystemAdmin).post("/v1/backups", &json!({})).status,
+            if listed == 200 { 409 } else { 403 }
+        );
     }
 }
 

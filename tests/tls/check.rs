@@ -64,7 +64,11 @@ fn a_server_that_speaks_too_much_is_found_out() {
     server.wait().unwrap();
     let ended = ended.with_code(1);
     for what in ["TLS 1.1", "TLS 1.0", "no forward secrecy", "resumption", "Strict-Transport-Security"] {
-        assert!(ended.stdout.lines().any(|line| line.starts_with("NO") && line.contains(what)), "{what}: {}", ended.stdout);
+        assert!(
+            ended.stdout.lines().any(|line| line.starts_with("NO") && line.contains(what)),
+            "{what}: {}",
+            ended.stdout
+        );
     }
 }
 
@@ -73,7 +77,11 @@ fn pins_are_printed_from_the_settings() {
     let authority = Authority::new();
     let place = Place::new();
     place.run(&["tls", "pins"]).with_code(2);
-    let said = place.command(env!("CARGO_BIN_EXE_wardbook")).args(["tls", "pins"]).env("WARDBOOK_CONFIG", settings(&authority)).output();
+    let said = place
+        .command(env!("CARGO_BIN_EXE_wardbook"))
+        .args(["tls", "pins"])
+        .env("WARDBOOK_CONFIG", settings(&authority))
+        .output();
     let said = String::from_utf8(said.unwrap().stdout).unwrap();
     assert_eq!(said.lines().filter(|line| line.starts_with("sha256//")).count(), 2, "{said}");
     assert!(said.contains("  now\n") && said.contains("  next\n"), "{said}");

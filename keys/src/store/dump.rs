@@ -212,10 +212,7 @@ enum Record<'r> {
 }
 
 /// Hands every record on; the application id and the user version.
-fn read(
-    bytes: &[u8],
-    take: &mut dyn FnMut(Record<'_>) -> Result<(), StoreError>,
-) -> Result<(u32, u32), StoreError> {
+fn read(bytes: &[u8], take: &mut dyn FnMut(Record<'_>) -> Result<(), StoreError>) -> Result<(u32, u32), StoreError> {
     let mut reader = Reader(bytes.strip_prefix(MAGIC.as_slice()).ok_or(DAMAGED)?);
     let head = (reader.number()?, reader.number()?);
     let (mut table, mut columns): (&str, Vec<String>) = ("", Vec::new());

@@ -9,12 +9,14 @@ use wardbook_events::backups::BackupKind;
 use wardbook_policy::{Action, Target};
 
 use super::super::output::Output;
+use super::super::remote::Remote;
 use super::super::{Answer, Common, Ended, place};
 
 #[derive(Args)]
 #[command(after_help = "Examples:
   wardbook --config ward.toml backup create
-  wardbook --config ward.toml backup create --full --json")]
+  wardbook --config ward.toml backup create --full --json
+  wardbook backup create --server http://127.0.0.1:8080 --as system")]
 pub struct Create {
     /// A full backup, even if none is due
     #[arg(long, conflicts_with = "incremental")]
@@ -22,10 +24,22 @@ pub struct Create {
     /// An incremental one, even if a full one is due
     #[arg(long)]
     incremental: bool,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl Create {
     pub fn run(self, common: &Common, output: &Output) -> Ended {
+        if let Some(server) = &self.remote.server {
+            let session = self.remote.log_in(server)?;
+            let kind = match (self.full, self.incremental) {
+                (true, _) => Some("full"),
+                (_, true) => Some("incremental"),
+                _ => None,
+            };
+            session.post("/v1/backups", &json!({"kind": kind}))?;
+            return super::watch(&session, output);
+        }
         let ran = place::with(common, output, async |app| {
             let operator = place::operator(app, Role::SystemAdmin)?;
             allow(app, &operator, Action::ManageBackups, Target::Tenant).await?;
@@ -41,11 +55,14 @@ impl Create {
         for cause in made.failed.values() {
             output.note(&format!("failed: {cause}"));
         }
+        for cause in &ran.wrong {
+            output.note(&format!("failed: {cause}"));
+        }
         if output.is_json() {
             output.json(&json!({"backup": created.backup, "kind": created.kind, "base": created.base,
                 "from": created.from, "to": created.to, "root": created.root, "parts": created.parts,
                 "bytes": created.bytes, "places": created.places, "resumed": made.resumed,
-                "kept_parts": made.kept, "failed": made.failed}))?;
+                "kept_parts": made.kept, "failed": made.failed, "removed": ran.removed, "wrong": ran.wrong}))?;
         } else {
             let resumed = if made.resumed { ", gone on with" } else { "" };
             output.line(&format!(
@@ -59,6 +76,6 @@ impl Create {
                 created.places.join(" and ")
             ))?;
         }
-        Ok(if made.failed.is_empty() { Answer::Yes } else { Answer::No })
+        Ok(if made.failed.is_empty() && ran.wrong.is_empty() { Answer::Yes } else { Answer::No })
     }
 }

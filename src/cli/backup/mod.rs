@@ -1,16 +1,22 @@
 //! `wardbook backup`
 
 mod create;
+mod drill;
+mod keys;
 mod list;
 mod restore;
 mod verify;
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use serde_json::Value;
 use wardbook::backup::Setup;
 use wardbook_keys::BackupKey;
 
 use super::output::Output;
-use super::{Common, Ended, Failure, place};
+use super::remote::Session;
+use super::{Answer, Common, Ended, Failure, place};
 
 /// Make, check, list and restore backups. Places and key stand in the settings, section [backup].
 #[derive(Args)]
@@ -34,6 +40,10 @@ enum BackupCommand {
     Restore(restore::Restore),
     /// List backups and what is wrong with them
     List(list::List),
+    /// Try out a restore of the newest backup, measure it, and write that down
+    Drill(drill::Drill),
+    /// Make, share out and recover the backup key
+    Keys(keys::Keys),
 }
 
 impl Backup {
@@ -43,6 +53,8 @@ impl Backup {
             BackupCommand::Verify(command) => command.run(common, output),
             BackupCommand::Restore(command) => command.run(common, output),
             BackupCommand::List(command) => command.run(common, output),
+            BackupCommand::Drill(command) => command.run(common, output),
+            BackupCommand::Keys(command) => command.run(common, output),
         }
     }
 }
@@ -72,6 +84,29 @@ impl Places {
         match setup.places.is_empty() {
             true => Err("none of the places can be used".into()),
             false => Ok(setup),
+        }
+    }
+}
+
+/// Watches what a server does until it is through.
+fn watch(session: &Session, output: &Output) -> Ended {
+    use wardbook_ledger::Progress as _;
+    loop {
+        let job = session.get("/v1/backups?limit=1")?.get("job").cloned().unwrap_or_default();
+        let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        match text("state").as_str() {
+            "running" => {
+                let number = |name: &str| job.get(name).and_then(Value::as_u64).unwrap_or_default();
+                output.advance("server", number("position"), number("target"));
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            "failed" => return Err(format!("the server: {}", text("outcome")).into()),
+            _ => {
+                output.finish();
+                let outcome = text("outcome");
+                output.line(&if output.is_json() { job.to_string() } else { outcome.clone() })?;
+                return Ok(if outcome.contains("NOT") { Answer::No } else { Answer::Yes });
+            }
         }
     }
 }

@@ -44,10 +44,12 @@ impl Restore {
         let restore = backup::Restore { setup: &setup, backup: self.backup, reach, target: place::data(common) };
         let restored = restore.run(output)?;
         output.finish();
+        let keys = &restored.keys;
+        keys.wrong.iter().for_each(|wrong| output.note(wrong));
         let (told, seconds) = (&restored.told, began.elapsed().as_secs_f64());
         if output.is_json() {
             output.json(&json!({"backup": told.backup, "place": told.place, "events": told.to, "of": told.from,
-                "published": told.published, "keys_missing": told.keys_missing, "erased": told.erased,
+                "published": told.published, "keys_found": keys.found, "root_file": keys.root_file, "keys_missing": keys.missing, "erased": told.erased,
                 "bytes": restored.bytes, "seconds": seconds}))?;
         } else {
             output.line(&format!(
@@ -57,6 +59,20 @@ impl Restore {
                 told.place,
                 common.data.display()
             ))?;
+            match keys.found {
+                true => output.line(&format!("keys were put back; {} patients stay erased", told.erased))?,
+                false => output.line("there is no backup of the keys at these places: no chart opens without them")?,
+            }
+            if keys.found && !keys.root_file {
+                output
+                    .line("the root key is not in the backup: put it back, or set up its provider, before the start")?;
+            }
+            for patient in keys.missing.iter().take(20) {
+                output.line(&format!("no key for patient {patient}: registered after the keys were backed up"))?;
+            }
+            if keys.missing.len() > 20 {
+                output.line(&format!("and {} more (--json names all)", keys.missing.len() - 20))?;
+            }
             if told.published > told.to {
                 output.line(&format!(
                     "a checkpoint of {} events was published: start with --accept-rollback if going back is wanted",
