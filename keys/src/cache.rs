@@ -7,17 +7,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use wardbook_events::{PatientId, TenantId};
 
 use crate::ring::PatientRing;
 
-/// Time that only goes forward, from any origin. Injected, so that tests can let minutes pass.
+/// What time it is. Injected, so that tests can let minutes and months pass.
 pub trait Clock: Send + Sync {
-    /// Time since the origin.
+    /// Time since any origin; only goes forward. By it cached keys age.
     fn elapsed(&self) -> Duration;
+    /// Seconds of Unix time. By it versions of keys age.
+    fn unix_s(&self) -> u64;
 }
 
 /// The machine's monotonic clock.
@@ -34,6 +36,9 @@ impl Clock for MonotonicClock {
     fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+    fn unix_s(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
 }
 
 /// How many unwrapped keys are held, and for how long.
@@ -41,13 +46,13 @@ impl Clock for MonotonicClock {
 pub struct CacheLimits {
     /// Patients at most, over all organisations.
     pub entries_max: usize,
-    /// A key is loaded anew after this time.
+    /// A key is loaded anew after this time; those of organisations too.
     pub age_max: Duration,
 }
 
 impl Default for CacheLimits {
     fn default() -> Self {
-        Self { entries_max: 16_384, age_max: Duration::from_secs(300) }
+        Self { entries_max: 16_384, age_max: Duration::from_secs(600) }
     }
 }
 
@@ -60,6 +65,15 @@ struct Entry {
     used_ms: AtomicU64,
 }
 
+/// A patient's key that was used, and how often since it was last said.
+pub type Used = (TenantId, PatientId, u32, u64);
+
+/// Uses within a key's minutes in the cache that are worth writing down: with fewer it is older than 90 days long before
+/// it has been used a million times (ENC-10).
+const WORTH: u64 = 64;
+/// Keys that left the cache and whose uses were not written down yet.
+const LEFT_MAX: usize = 65_536;
+
 /// Readers of different patients seldom meet on one lock.
 const SHARDS: usize = 16;
 
@@ -67,6 +81,13 @@ pub struct Cache {
     shards: [RwLock<HashMap<Id, Entry>>; SHARDS],
     shard_max: usize,
     age_max: Duration,
+    /// Uses of keys that left.
+    left: Mutex<Vec<Used>>,
+}
+
+fn used<'a>(id: &Id, ring: &'a PatientRing) -> impl Iterator<Item = Used> + use<'a> {
+    let (tenant, patient) = *id;
+    ring.keys().iter().filter_map(move |key| Some((tenant, patient, key.version, key.take_uses(WORTH)?)))
 }
 
 fn millis(time: Duration) -> u64 {
@@ -79,6 +100,7 @@ impl Cache {
             shards: std::array::from_fn(|_| RwLock::default()),
             shard_max: limits.entries_max.div_ceil(SHARDS).max(1),
             age_max: limits.age_max,
+            left: Mutex::default(),
         }
     }
 
@@ -99,23 +121,52 @@ impl Cache {
     pub fn insert(&self, id: Id, ring: Arc<PatientRing>, now: Duration) {
         let mut shard = self.shard(&id).write();
         if shard.len() >= self.shard_max && !shard.contains_key(&id) {
-            shard.retain(|_, entry| now.saturating_sub(entry.loaded) < self.age_max);
+            shard.retain(|id, entry| self.keep(id, entry, now));
             let idlest = shard.iter().min_by_key(|(_, entry)| entry.used_ms.load(Ordering::Relaxed)).map(|(id, _)| *id);
             if let Some(idlest) = idlest.filter(|_| shard.len() >= self.shard_max) {
-                shard.remove(&idlest);
+                self.leave(&idlest, shard.remove(&idlest).as_ref());
             }
         }
-        shard.insert(id, Entry { ring, loaded: now, used_ms: AtomicU64::new(millis(now)) });
+        let before = shard.insert(id, Entry { ring, loaded: now, used_ms: AtomicU64::new(millis(now)) });
+        self.leave(&id, before.as_ref());
+    }
+
+    fn keep(&self, id: &Id, entry: &Entry, now: Duration) -> bool {
+        let young = now.saturating_sub(entry.loaded) < self.age_max;
+        if !young {
+            self.leave(id, Some(entry));
+        }
+        young
+    }
+
+    /// Remembers how often a key was used that leaves.
+    fn leave(&self, id: &Id, entry: Option<&Entry>) {
+        let Some(entry) = entry else { return };
+        let mut left = self.left.lock();
+        let room = LEFT_MAX.saturating_sub(left.len());
+        left.extend(used(id, &entry.ring).take(room));
+    }
+
+    /// How often keys were used since the last time: those that are worth writing down.
+    pub fn take_uses(&self) -> Vec<Used> {
+        let mut all = std::mem::take(&mut *self.left.lock());
+        for shard in &self.shards {
+            for (id, entry) in shard.read().iter() {
+                all.extend(used(id, &entry.ring));
+            }
+        }
+        all
     }
 
     pub fn remove(&self, id: Id) {
-        self.shard(&id).write().remove(&id);
+        let gone = self.shard(&id).write().remove(&id);
+        self.leave(&id, gone.as_ref());
     }
 
     /// Wipes what nobody has asked for in time; a key does not stay in memory because the system is idle.
     pub fn sweep(&self, now: Duration) {
         for shard in &self.shards {
-            shard.write().retain(|_, entry| now.saturating_sub(entry.loaded) < self.age_max);
+            shard.write().retain(|id, entry| self.keep(id, entry, now));
         }
     }
 

@@ -35,6 +35,12 @@ pub enum StoreError {
     /// The root key provider refused.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// Something is wrapped under an older version of the root key.
+    #[error("keys are still wrapped under an older version of the root key; rewrap them first")]
+    StillNeeded,
+    /// The organisation's key was made anew again and again meanwhile.
+    #[error("the organisation's key was changed by others again and again; try again")]
+    Contended,
     /// The operating system gave no random bytes.
     #[error("the operating system gives no random numbers; check that getrandom works here")]
     NoRandomness,
@@ -133,6 +139,16 @@ pub enum OpenError {
     Destroyed {
         /// Whose.
         patient: PatientId,
+    },
+    /// The version of the key is below the patient's minimum decryption version.
+    #[error(
+        "version {version} of the key of patient {patient} is disabled; what was current is sealed under a newer one"
+    )]
+    VersionDisabled {
+        /// Whose.
+        patient: PatientId,
+        /// Which version.
+        version: u32,
     },
     /// Not written in a form that this version knows.
     #[error("the sealed value has an unknown form; it was written by a newer version or is damaged")]

@@ -1,21 +1,24 @@
-//! The handle: finds, rotates and destroys keys. Making them is in `making.rs`.
+//! The handle: finds and destroys keys. Making them is in `making.rs`, making them anew in `rotation.rs`, what belongs to
+//! an organisation as a whole in `tenants.rs`.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use parking_lot::{Mutex, RwLock};
-use wardbook_events::{PatientId, TenantId};
+use parking_lot::Mutex;
+use wardbook_events::{GroupSet, PatientId, TenantId};
 
 use crate::cache::{Cache, CacheLimits, Clock, MonotonicClock};
 use crate::error::{KeyError, StoreError};
 use crate::forms::Forms;
 use crate::making::Wanted;
 use crate::providers::file::RootKey;
-use crate::ring::{PatientRing, TenantRing};
+use crate::ring::PatientRing;
 use crate::root::RootKeyProvider;
-use crate::store::Store;
+use crate::store::{KeyState, Store, Wrapped};
+use crate::tenants::Tenants;
+use crate::uses::Uses;
 
 /// Where keys are kept and what wraps them.
 pub struct KeysConfig {
@@ -57,15 +60,16 @@ impl fmt::Debug for KeysConfig {
 pub struct Keys(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    root: Box<dyn RootKeyProvider>,
-    clock: Box<dyn Clock>,
+    pub(crate) root: Box<dyn RootKeyProvider>,
+    pub(crate) clock: Box<dyn Clock>,
     forms: Forms,
     /// Also orders loading into the cache against destroying: whoever inserts or removes a cached key holds this.
     pub(crate) store: Mutex<Store>,
     /// Keys that somebody waits for.
     pub(crate) wanted: Wanted,
-    tenants: RwLock<HashMap<TenantId, Arc<TenantRing>>>,
-    patients: Cache,
+    pub(crate) tenants: Tenants,
+    pub(crate) patients: Cache,
+    pub(crate) uses: Uses,
 }
 
 impl Keys {
@@ -74,7 +78,7 @@ impl Keys {
     /// # Errors
     /// If another process has it, it is not a key store, it was made under another root key, or the disk fails.
     pub fn open_store(config: KeysConfig) -> Result<Self, StoreError> {
-        let store = Store::open(&config.path, &config.root.id())?;
+        let store = Store::open(&config.path, &config.root.id(), config.clock.unix_s())?;
         Ok(Self::over(store, config))
     }
 
@@ -94,28 +98,10 @@ impl Keys {
             forms: config.forms,
             store: Mutex::new(store),
             wanted: Wanted::default(),
-            tenants: RwLock::default(),
+            tenants: Tenants::new(config.cache.age_max),
             patients: Cache::new(config.cache),
+            uses: Uses::default(),
         }))
-    }
-
-    /// Makes a new version of a patient's key; what was sealed under older ones still opens.
-    ///
-    /// # Errors
-    /// If there is no key, it was destroyed, or the store fails.
-    pub fn rotate_patient_key(&self, tenant: TenantId, patient: PatientId) -> Result<u32, KeyError> {
-        let ring = self.tenant(tenant)?.ok_or(KeyError::UnknownKey { patient })?;
-        let mut store = self.0.store.lock();
-        let stored = store.patient_keys(tenant, patient)?;
-        let newest = stored.last().ok_or(KeyError::UnknownKey { patient })?;
-        if newest.is_destroyed() {
-            return Err(KeyError::Destroyed { patient });
-        }
-        let version = newest.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
-        let wrapped = ring.create_patient_key(patient, version)?;
-        store.add_patient_keys(&[(tenant, patient, wrapped)])?;
-        self.0.patients.remove((tenant, patient));
-        Ok(version)
     }
 
     /// Destroys every version of a patient's key, for ever. Doing it again is not an error.
@@ -133,6 +119,28 @@ impl Keys {
         Ok(destroyed?)
     }
 
+    /// Destroys what seals these groups of fields, in every version of a patient's key, for ever; the rest still opens.
+    /// What is sealed from now on, of whatever group, is sealed under a new version. Doing it again is not an error.
+    /// On return no copy is left in the store, its journal or the cache.
+    ///
+    /// # Errors
+    /// If there is no key, it was destroyed, or the store fails; after [`StoreError::Wipe`], do it again.
+    pub fn erase_groups(&self, tenant: TenantId, patient: PatientId, groups: GroupSet) -> Result<(), KeyError> {
+        self.with_current_ring(tenant, patient, |store, ring| {
+            let stored = live(store, tenant, patient)?;
+            let next = stored.last().map_or(0, |key| key.version).saturating_add(1);
+            let mut erased = Vec::with_capacity(stored.len());
+            for key in &stored {
+                erased.push((key.version, ring.erase_groups(patient, key, groups)?));
+            }
+            let new = ring.create_patient_key(patient, next, self.0.clock.unix_s())?;
+            // First the new one: whatever happens in between, nothing is ever sealed that is about to be erased.
+            store.add_patient_keys(&[(tenant, patient, new)])?;
+            self.0.patients.remove((tenant, patient));
+            Ok(store.overwrite_patient_keys(tenant, patient, &erased)?)
+        })
+    }
+
     /// Whether the patient has a key that was not destroyed.
     ///
     /// # Errors
@@ -144,65 +152,45 @@ impl Keys {
 
     /// Wipes cached keys that are past their age. Call it now and then, so that an idle system holds none.
     pub fn sweep_cache(&self) {
-        self.0.patients.sweep(self.0.clock.elapsed());
+        let now = self.0.clock.elapsed();
+        self.0.patients.sweep(now);
+        self.0.tenants.sweep(now);
     }
 
     pub(crate) fn forms(&self) -> &Forms {
         &self.0.forms
     }
 
-    /// The organisation's keys, if it has any.
-    pub(crate) fn tenant(&self, tenant: TenantId) -> Result<Option<Arc<TenantRing>>, StoreError> {
-        if let Some(ring) = self.0.tenants.read().get(&tenant) {
-            return Ok(Some(Arc::clone(ring)));
-        }
-        self.load_tenant(&self.0.store.lock(), tenant)
-    }
-
-    /// The organisation's keys, made now if it has none.
-    pub(crate) fn tenant_or_new(&self, tenant: TenantId) -> Result<Arc<TenantRing>, StoreError> {
-        if let Some(ring) = self.tenant(tenant)? {
-            return Ok(ring);
-        }
-        let mut store = self.0.store.lock();
-        // Asked again under the lock: two first requests must not make two keys.
-        if let Some(ring) = self.load_tenant(&store, tenant)? {
-            return Ok(ring);
-        }
-        let (key, index) = TenantRing::create(tenant, self.0.root.as_ref())?;
-        store.add_tenant(tenant, &key, &index)?;
-        self.load_tenant(&store, tenant)?.ok_or(StoreError::Damaged { what: "an organisation's key" })
-    }
-
-    fn load_tenant(&self, store: &Store, tenant: TenantId) -> Result<Option<Arc<TenantRing>>, StoreError> {
-        let keys = store.tenant_keys(tenant)?;
-        if keys.is_empty() {
-            return Ok(None);
-        }
-        let ring = TenantRing::unwrap(tenant, &keys, &store.index_keys(tenant)?, self.0.root.as_ref())?;
-        let ring = Arc::new(ring);
-        self.0.tenants.write().insert(tenant, Arc::clone(&ring));
-        Ok(Some(ring))
-    }
-
     /// The patient's keys: from the cache, or unwrapped from the store.
     pub(crate) fn patient(&self, tenant: TenantId, patient: PatientId) -> Result<Arc<PatientRing>, KeyError> {
         let now = self.0.clock.elapsed();
         if let Some(ring) = self.0.patients.get((tenant, patient), now) {
+            self.0.uses.cache_hits.fetch_add(1, Ordering::Relaxed);
             return Ok(ring);
         }
-        let tenant_ring = self.tenant(tenant)?.ok_or(KeyError::UnknownKey { patient })?;
-        let store = self.0.store.lock();
-        let stored = store.patient_keys(tenant, patient)?;
-        if stored.is_empty() {
-            return Err(KeyError::UnknownKey { patient });
+        let found = self.with_tenant_ring(tenant, patient, |store, ring| {
+            let stored = live(store, tenant, patient)?;
+            if !stored.iter().all(|key| ring.has(key.under)) {
+                return Ok(None);
+            }
+            let ring = Arc::new(ring.unwrap_patient_keys(patient, &stored)?);
+            self.0.patients.insert((tenant, patient), Arc::clone(&ring), now);
+            self.0.uses.unwrapped(tenant);
+            Ok(Some(ring))
+        })?;
+        Ok(found)
+    }
+}
+
+/// All versions of a patient's key, unless it was destroyed.
+pub(crate) fn live(store: &Store, tenant: TenantId, patient: PatientId) -> Result<Vec<Wrapped>, KeyError> {
+    let stored = store.patient_keys(tenant, patient)?;
+    match stored.last() {
+        None => Err(KeyError::UnknownKey { patient }),
+        Some(_) if stored.iter().any(|key| key.state == KeyState::Destroyed || key.is_destroyed()) => {
+            Err(KeyError::Destroyed { patient })
         }
-        if stored.iter().any(crate::store::Wrapped::is_destroyed) {
-            return Err(KeyError::Destroyed { patient });
-        }
-        let ring = Arc::new(tenant_ring.unwrap_patient_keys(patient, &stored)?);
-        self.0.patients.insert((tenant, patient), Arc::clone(&ring), now);
-        Ok(ring)
+        Some(_) => Ok(stored),
     }
 }
 

@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use wardbook_events::{PatientId, TenantId};
 
-use crate::error::KeyError;
+use crate::error::{KeyError, StoreError};
 use crate::keys::Keys;
 use crate::ring::TenantRing;
 use crate::store::{Store, Wrapped};
+use crate::tenants::TRIES;
 
 /// What became of a patient's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,32 +47,45 @@ impl Keys {
     /// # Errors
     /// If one of the patients' keys was destroyed (the others are made nevertheless), or the store fails.
     pub fn create_patient_keys(&self, tenant: TenantId, patients: &[PatientId]) -> Result<(), KeyError> {
-        let tenant = self.tenant_or_new(tenant)?;
-        let wish = |patient: &PatientId| Wish { tenant: Arc::clone(&tenant), patient: *patient, made: Arc::default() };
-        let mine: Vec<Wish> = patients.iter().map(wish).collect();
-        self.0.wanted.0.lock().extend_from_slice(&mine);
+        let now = self.0.clock.unix_s();
+        // Again if the organisation's key was made anew meanwhile; that does not happen twice in a row.
+        for _ in 0..TRIES {
+            let ring = self.tenant_or_new(tenant)?;
+            let wish =
+                |patient: &PatientId| Wish { tenant: Arc::clone(&ring), patient: *patient, made: Arc::default() };
+            let mine: Vec<Wish> = patients.iter().map(wish).collect();
+            self.0.wanted.0.lock().extend_from_slice(&mine);
 
-        let mut store = self.0.store.lock();
-        if mine.iter().any(|wish| wish.made.get().is_none()) {
-            // Mine are among the wanted, unless somebody took them up and failed: then I try them myself.
-            let mut wishes = std::mem::take(&mut *self.0.wanted.0.lock());
-            wishes.extend_from_slice(&mine);
-            fulfil(&mut store, &wishes)?;
+            let mut store = self.0.store.lock();
+            if mine.iter().any(|wish| wish.made.get().is_none()) {
+                // Mine are among the wanted, unless somebody took them up and failed: then I try them myself.
+                let mut wishes = std::mem::take(&mut *self.0.wanted.0.lock());
+                wishes.extend_from_slice(&mine);
+                fulfil(&mut store, &wishes, now)?;
+            }
+            drop(store);
+            if let Some(wish) = mine.iter().find(|wish| wish.made.get() == Some(&Made::Destroyed)) {
+                return Err(KeyError::Destroyed { patient: wish.patient });
+            }
+            if mine.iter().all(|wish| wish.made.get().is_some()) {
+                return Ok(());
+            }
+            self.0.tenants.forget(tenant);
         }
-        drop(store);
-        match mine.iter().find(|wish| wish.made.get() == Some(&Made::Destroyed)) {
-            Some(wish) => Err(KeyError::Destroyed { patient: wish.patient }),
-            None => Ok(()),
-        }
+        Err(StoreError::Contended.into())
     }
 }
 
-fn fulfil(store: &mut Store, wishes: &[Wish]) -> Result<(), KeyError> {
+fn fulfil(store: &mut Store, wishes: &[Wish], now: u64) -> Result<(), KeyError> {
     let (mut seen, mut new, mut outcomes) = (HashSet::new(), Vec::new(), Vec::new());
     for Wish { tenant, patient, made } in wishes.iter().filter(|wish| wish.made.get().is_none()) {
+        // Never under an older version: it may be about to be destroyed.
+        if store.newest_tenant_version(tenant.tenant())? != tenant.version() {
+            continue;
+        }
         let stored = store.patient_keys(tenant.tenant(), *patient)?;
         if stored.is_empty() && seen.insert((tenant.tenant(), *patient)) {
-            new.push((tenant.tenant(), *patient, tenant.create_patient_key(*patient, 1)?));
+            new.push((tenant.tenant(), *patient, tenant.create_patient_key(*patient, 1, now)?));
         }
         outcomes
             .push((made, if stored.last().is_some_and(Wrapped::is_destroyed) { Made::Destroyed } else { Made::There }));

@@ -1,48 +1,67 @@
-//! Key bytes in memory: boxed so that a move leaves no copy behind, wiped when dropped, silent in `Debug`.
+//! Key bytes in memory: in locked pages, where a move leaves no copy behind; wiped when dropped, silent in `Debug`.
 
 use std::fmt;
 
-use aes_siv::aead::KeyInit;
-use aes_siv::siv::Aes256Siv;
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::StoreError;
+use crate::locked::{Locked, Pool, Pooled};
+use crate::siv::Siv;
 
-/// Bytes that nobody may see.
-pub struct Secret<const N: usize>(Box<[u8; N]>);
+/// Room for the longest secret: a patient's key with its salts.
+const LONGEST: usize = 288;
+
+/// Bytes in a slot.
+pub struct Bytes([u8; LONGEST]);
+
+impl Pooled for Bytes {
+    fn empty() -> Self {
+        Self([0; LONGEST])
+    }
+    fn pool() -> &'static Pool<Self> {
+        static POOL: Pool<Bytes> = Pool::new();
+        &POOL
+    }
+}
+
+impl Drop for Bytes {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// Bytes that nobody may see; at most 288.
+pub struct Secret<const N: usize>(Locked<Bytes>);
 
 impl<const N: usize> Secret<N> {
     /// All zero, to be filled in place.
     pub fn zero() -> Self {
-        Self(Box::new([0; N]))
+        const { assert!(N <= LONGEST) }
+        Self(Locked::empty())
     }
     /// Fresh from the operating system.
     pub fn random() -> Result<Self, StoreError> {
         let mut secret = Self::zero();
-        getrandom::fill(secret.0.as_mut_slice()).map_err(|_| StoreError::NoRandomness)?;
+        getrandom::fill(secret.bytes_mut()).map_err(|_| StoreError::NoRandomness)?;
         Ok(secret)
     }
     /// A copy of exactly `N` bytes.
     pub fn copy_of(bytes: &[u8]) -> Option<Self> {
         let mut secret = Self::zero();
         (bytes.len() == N).then(|| {
-            secret.0.copy_from_slice(bytes);
+            secret.bytes_mut().copy_from_slice(bytes);
             secret
         })
     }
-    pub const fn bytes(&self) -> &[u8; N] {
-        &self.0
+    #[expect(clippy::expect_used, reason = "a slot has room for as many")]
+    pub fn bytes(&self) -> &[u8; N] {
+        self.0.0.first_chunk().expect("room")
     }
-    pub const fn bytes_mut(&mut self) -> &mut [u8; N] {
-        &mut self.0
-    }
-}
-
-impl<const N: usize> Drop for Secret<N> {
-    fn drop(&mut self) {
-        self.0.zeroize();
+    #[expect(clippy::expect_used, reason = "a slot has room for as many")]
+    pub fn bytes_mut(&mut self) -> &mut [u8; N] {
+        self.0.0.first_chunk_mut().expect("room")
     }
 }
 
@@ -64,27 +83,27 @@ pub fn derive(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Secret<64> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotAuthentic;
 
-/// An AES-256-SIV key (RFC 5297: 64 bytes, the first half authenticates).
-pub struct SivKey(Secret<64>);
+/// An AES-256-SIV key (RFC 5297: 64 bytes, the first half authenticates), expanded.
+pub struct SivKey(Locked<Siv>);
 
+/// Strings of a context.
+const CONTEXT_MAX: usize = 126;
 /// Bytes of the authenticator that AES-SIV puts before the ciphertext.
 pub const TAG: usize = 16;
 
 impl SivKey {
-    pub const fn new(key: Secret<64>) -> Self {
-        Self(key)
-    }
-    fn cipher(&self) -> Aes256Siv {
-        Aes256Siv::new(self.0.bytes().into())
+    #[expect(clippy::needless_pass_by_value, reason = "the key is wiped here; it goes on only as it is expanded")]
+    pub fn new(key: Secret<64>) -> Self {
+        Self(Locked::new(Siv::new(key.bytes())))
     }
     /// Encrypts in place; the context is a vector of strings, so no two contexts run into each other.
     pub fn encrypt(&self, context: &[&[u8]], text: &mut [u8]) -> Result<[u8; TAG], NotAuthentic> {
-        // Fails only for more than 126 context strings; we have fewer than ten.
-        self.cipher().encrypt_in_place_detached(context, text).map(Into::into).map_err(|_| NotAuthentic)
+        // More would not be authenticated as they should (RFC 5297 section 7); we have fewer than ten.
+        if context.len() > CONTEXT_MAX { Err(NotAuthentic) } else { Ok(self.0.encrypt(context, text)) }
     }
     /// Decrypts in place; on failure the ciphertext stands there again.
     pub fn decrypt(&self, context: &[&[u8]], tag: [u8; TAG], text: &mut [u8]) -> Result<(), NotAuthentic> {
-        self.cipher().decrypt_in_place_detached(context, text, &tag.into()).map_err(|_| NotAuthentic)
+        if context.len() <= CONTEXT_MAX && self.0.decrypt(context, tag, text) { Ok(()) } else { Err(NotAuthentic) }
     }
     /// Wraps a key under this one. Keys are random, so SIV needs no nonce here (RFC 5297 section 1.3.1).
     pub fn wrap(&self, context: &[&[u8]], key: &[u8]) -> Result<Vec<u8>, NotAuthentic> {

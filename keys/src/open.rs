@@ -24,6 +24,7 @@ impl Keys {
         sealed: &Sealed<T>,
     ) -> Result<T, OpenError> {
         check(permit, receipt, sealed)?;
+        self.0.uses.opened(permit.tenant(), permit.user(), sealed.field().class());
         self.unseal(sealed)
     }
 }

@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use wardbook_events::{Class, Field, Group, PatientId, TenantId};
+use wardbook_events::{Class, Field, Group, GroupSet, PatientId, TenantId};
 
 use crate::error::StoreError;
 use crate::material::{NotAuthentic, Secret, SivKey, derive};
 use crate::root::RootKeyProvider;
-use crate::store::Wrapped;
+use crate::store::{KeyState, Wrapped};
 
 /// Salts for eight groups: the six of today and two to come.
 const GROUPS: usize = 8;
@@ -43,14 +44,28 @@ const fn class_slot(class: Class) -> (usize, &'static [u8]) {
 /// One version of a patient's key.
 pub struct PatientKey {
     pub version: u32,
+    pub state: KeyState,
+    /// Since it was last asked.
+    uses: AtomicU64,
     secret: Secret<PATIENT_KEY>,
     /// Derived when first needed.
     fields: [OnceLock<SivKey>; GROUPS * CLASSES],
 }
 
 impl PatientKey {
-    fn new(version: u32, secret: Secret<PATIENT_KEY>) -> Self {
-        Self { version, secret, fields: std::array::from_fn(|_| OnceLock::new()) }
+    fn new(version: u32, state: KeyState, secret: Secret<PATIENT_KEY>) -> Self {
+        Self { version, state, uses: AtomicU64::new(0), secret, fields: std::array::from_fn(|_| OnceLock::new()) }
+    }
+
+    /// Counts a use.
+    pub fn count(&self) {
+        self.uses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes the count of uses, if there are at least so many.
+    pub fn take_uses(&self, least: u64) -> Option<u64> {
+        let uses = self.uses.load(Ordering::Relaxed);
+        (uses >= least).then(|| self.uses.swap(0, Ordering::Relaxed))
     }
 
     /// The key that seals a field; `None` if the salt of its group was erased.
@@ -74,6 +89,10 @@ pub struct PatientRing {
 }
 
 impl PatientRing {
+    /// Oldest first.
+    pub fn keys(&self) -> &[PatientKey] {
+        &self.keys
+    }
     pub fn newest(&self) -> Option<&PatientKey> {
         self.keys.last()
     }
@@ -88,24 +107,35 @@ struct TenantKey {
     /// Wraps patients' and index keys.
     wraps: SivKey,
     /// Seals what is secret but not PHI.
-    secrets: SivKey,
+    secrets: Secret<64>,
+}
+
+/// One version of an organisation's index key: what is derived from it.
+pub struct IndexKey {
+    pub version: u32,
+    /// Makes the tokens that patients are searched by.
+    pub tokens: Secret<64>,
+    /// Makes digests of commands.
+    pub commands: Secret<64>,
 }
 
 /// All keys of an organisation.
 pub struct TenantRing {
     tenant: TenantId,
-    /// Oldest first, never empty.
+    /// Oldest first, never empty; those that are destroyed are left out.
     keys: Vec<TenantKey>,
-    /// The newest index key's two derived keys.
-    pub tokens: Secret<64>,
-    pub commands: Secret<64>,
+    /// What seals secrets, of every tenant key that ever was; oldest first.
+    secrets: Vec<(u32, SivKey)>,
+    index: IndexKey,
+    older_indexes: Vec<IndexKey>,
 }
 
 fn damaged(what: &'static str) -> impl Fn(NotAuthentic) -> StoreError {
     move |_| StoreError::Damaged { what }
 }
 
-fn tenant_context(tenant: TenantId, version: u32) -> String {
+/// What an organisation's key is bound to at the provider.
+pub fn tenant_context(tenant: TenantId, version: u32) -> String {
     format!("wardbook 2026 tenant key {tenant} {version}")
 }
 
@@ -115,45 +145,77 @@ fn patient_context<'a>(parts: &'a [[u8; 4]; 2], tenant: &'a TenantId, patient: &
     [b"wardbook 2026 patient key", tenant.bytes(), patient.bytes(), version, under]
 }
 
+/// What an index key, or a key of secrets, is bound to.
+fn own_context<'a>(what: &'static [u8], tenant: &'a TenantId, versions: &'a [[u8; 4]; 2]) -> [&'a [u8]; 4] {
+    let [version, under] = versions;
+    [what, tenant.bytes(), version, under]
+}
+
+const INDEX: &[u8] = b"wardbook 2026 index key";
+const SECRETS: &[u8] = b"wardbook 2026 key of secrets";
+
+const fn versions(version: u32, under: u32) -> [[u8; 4]; 2] {
+    [version.to_be_bytes(), under.to_be_bytes()]
+}
+
 impl TenantRing {
-    /// New keys for an organisation, with their wrapped forms.
-    pub fn create(tenant: TenantId, root: &dyn RootKeyProvider) -> Result<(Wrapped, Wrapped), StoreError> {
+    /// New keys for an organisation, with their wrapped forms. Asks the root key's provider.
+    pub fn create(tenant: TenantId, root: &dyn RootKeyProvider, now: u64) -> Result<(Wrapped, Wrapped), StoreError> {
         let key = Secret::<KEY>::random()?;
         let bytes = root.wrap(&tenant_context(tenant, 1), key.bytes())?;
         let index = Secret::<KEY>::random()?;
         let under = TenantKey::new(1, &key);
-        let wrapped = under.wraps.wrap(&index_context(&tenant, &[1u32.to_be_bytes(); 2]), index.bytes());
+        let wrapped = under.wraps.wrap(&own_context(INDEX, &tenant, &versions(1, 1)), index.bytes());
         let wrapped = wrapped.map_err(damaged("an index key"))?;
-        Ok((Wrapped { version: 1, under: 0, bytes }, Wrapped { version: 1, under: 1, bytes: wrapped }))
+        Ok((Wrapped::new(1, 0, bytes, now), Wrapped::new(1, 1, wrapped, now)))
     }
 
-    /// Unwraps what the store holds.
-    pub fn unwrap(
-        tenant: TenantId,
-        keys: &[Wrapped],
-        indexes: &[Wrapped],
-        root: &dyn RootKeyProvider,
-    ) -> Result<Self, StoreError> {
-        let mut unwrapped = Vec::with_capacity(keys.len());
-        for key in keys {
+    /// A new version of the organisation's key, and under it the key of secrets of the newest version until now. Asks the
+    /// root key's provider.
+    pub fn next(&self, root: &dyn RootKeyProvider, now: u64) -> Result<(Wrapped, Wrapped), StoreError> {
+        let newest = self.newest()?;
+        let version = newest.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
+        let key = Secret::<KEY>::random()?;
+        let bytes = root.wrap(&tenant_context(self.tenant, version), key.bytes())?;
+        let context = versions(newest.version, version);
+        let secrets = TenantKey::new(version, &key)
+            .wraps
+            .wrap(&own_context(SECRETS, &self.tenant, &context), newest.secrets.bytes())
+            .map_err(damaged("a key of secrets"))?;
+        Ok((Wrapped::new(version, 0, bytes, now), Wrapped::new(newest.version, version, secrets, now)))
+    }
+
+    /// Unwraps what the store holds. Asks the root key's provider.
+    pub fn unwrap(tenant: TenantId, stored: &TenantKeys, root: &dyn RootKeyProvider) -> Result<Self, StoreError> {
+        let mut keys = Vec::with_capacity(stored.keys.len());
+        for key in stored.keys.iter().filter(|key| !key.is_destroyed()) {
             let bytes = root.unwrap(&tenant_context(tenant, key.version), &key.bytes)?;
             let secret = Secret::copy_of(&bytes).ok_or(StoreError::Damaged { what: "an organisation's key" })?;
-            unwrapped.push(TenantKey::new(key.version, &secret));
+            keys.push(TenantKey::new(key.version, &secret));
         }
-        let missing = StoreError::Damaged { what: "an organisation's index key" };
-        let Some(index) = indexes.last() else { return Err(missing) };
-        let Some(under) = unwrapped.iter().find(|key| key.version == index.under) else { return Err(missing) };
-        let versions = [index.version.to_be_bytes(), index.under.to_be_bytes()];
-        let secret: Secret<KEY> = under
-            .wraps
-            .unwrap(&index_context(&tenant, &versions), &index.bytes)
-            .map_err(damaged("an organisation's index key"))?;
-        Ok(Self {
-            tenant,
-            keys: unwrapped,
-            tokens: derive(secret.bytes(), b"", &[b"wardbook 2026 blind index tokens"]),
-            commands: derive(secret.bytes(), b"", &[b"wardbook 2026 command digests"]),
-        })
+        let under = |key: &Wrapped, what| {
+            let under = keys.iter().find(|tenant_key| tenant_key.version == key.under);
+            under.map(|under| &under.wraps).ok_or(StoreError::Damaged { what })
+        };
+        let mut indexes = Vec::with_capacity(stored.indexes.len());
+        let what = "an organisation's index key";
+        for key in stored.indexes.iter().filter(|key| !key.is_destroyed()) {
+            let context = versions(key.version, key.under);
+            let secret = under(key, what)?.unwrap(&own_context(INDEX, &tenant, &context), &key.bytes);
+            indexes.push(IndexKey::new(key.version, &secret.map_err(damaged(what))?));
+        }
+        let index = indexes.pop().ok_or(StoreError::Damaged { what })?;
+        let mut secrets = Vec::with_capacity(stored.keys.len());
+        let what = "a key of secrets";
+        for key in &stored.secrets {
+            let context = versions(key.version, key.under);
+            let secret = under(key, what)?.unwrap(&own_context(SECRETS, &tenant, &context), &key.bytes);
+            secrets.push((key.version, SivKey::new(secret.map_err(damaged(what))?)));
+        }
+        let newest = keys.last().ok_or(StoreError::Damaged { what: "an organisation's key" })?;
+        let copy = Secret::copy_of(newest.secrets.bytes()).ok_or(StoreError::Damaged { what })?;
+        secrets.push((newest.version, SivKey::new(copy)));
+        Ok(Self { tenant, keys, secrets, index, older_indexes: indexes })
     }
 
     pub const fn tenant(&self) -> TenantId {
@@ -164,50 +226,160 @@ impl TenantRing {
         self.keys.last().ok_or(StoreError::Damaged { what: "an organisation's key" })
     }
 
+    /// Whether a version is among them.
+    pub fn has(&self, version: u32) -> bool {
+        self.key_of(version).is_some()
+    }
+
+    /// The newest version.
+    pub fn version(&self) -> u32 {
+        self.keys.last().map_or(0, |key| key.version)
+    }
+
+    /// Makes digests of commands: of the oldest index key there is, because digests are compared with older ones.
+    pub fn commands(&self) -> &Secret<64> {
+        &self.older_indexes.first().unwrap_or(&self.index).commands
+    }
+
+    /// The index key of a version; `None` if there is none or it was destroyed.
+    pub fn index_of(&self, version: u32) -> Option<&IndexKey> {
+        self.index_keys().find(|key| key.version == version)
+    }
+
+    /// All index keys that are not destroyed, oldest first.
+    pub fn index_keys(&self) -> impl Iterator<Item = &IndexKey> {
+        self.older_indexes.iter().chain(std::iter::once(&self.index))
+    }
+
+    /// A new version of the index key, wrapped.
+    pub fn next_index(&self, now: u64) -> Result<Wrapped, StoreError> {
+        let under = self.newest()?;
+        let version = self.index.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
+        let secret = Secret::<KEY>::random()?;
+        let context = versions(version, under.version);
+        let bytes = under.wraps.wrap(&own_context(INDEX, &self.tenant, &context), secret.bytes());
+        Ok(Wrapped::new(version, under.version, bytes.map_err(damaged("an index key"))?, now))
+    }
+
     /// The newest key for secrets, with its version.
     pub fn secrets(&self) -> Result<(u32, &SivKey), StoreError> {
-        self.newest().map(|key| (key.version, &key.secrets))
+        let newest = self.secrets.last().ok_or(StoreError::Damaged { what: "a key of secrets" })?;
+        Ok((newest.0, &newest.1))
     }
 
     /// The key for secrets of a version.
     pub fn secrets_of(&self, version: u32) -> Option<&SivKey> {
-        self.keys.iter().find(|key| key.version == version).map(|key| &key.secrets)
+        self.secrets.iter().find(|key| key.0 == version).map(|key| &key.1)
     }
 
     /// A new version of a patient's key, wrapped.
-    pub fn create_patient_key(&self, patient: PatientId, version: u32) -> Result<Wrapped, StoreError> {
+    pub fn create_patient_key(&self, patient: PatientId, version: u32, now: u64) -> Result<Wrapped, StoreError> {
         let under = self.newest()?;
         let secret = Secret::<PATIENT_KEY>::random()?;
-        let versions = [version.to_be_bytes(), under.version.to_be_bytes()];
+        let bytes = self.wrap_patient_key(patient, version, under, &secret)?;
+        Ok(Wrapped::new(version, under.version, bytes, now))
+    }
+
+    fn wrap_patient_key(
+        &self,
+        patient: PatientId,
+        version: u32,
+        under: &TenantKey,
+        secret: &Secret<PATIENT_KEY>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let versions = versions(version, under.version);
         let context = patient_context(&versions, &self.tenant, &patient);
-        let bytes = under.wraps.wrap(&context, secret.bytes()).map_err(damaged("a patient's key"))?;
-        Ok(Wrapped { version, under: under.version, bytes })
+        under.wraps.wrap(&context, secret.bytes()).map_err(damaged("a patient's key"))
+    }
+
+    fn unwrap_patient_key(&self, patient: PatientId, key: &Wrapped) -> Result<Secret<PATIENT_KEY>, StoreError> {
+        let under = self.key_of(key.under).ok_or(StoreError::Damaged { what: "a patient's key" })?;
+        let versions = versions(key.version, key.under);
+        let context = patient_context(&versions, &self.tenant, &patient);
+        under.wraps.unwrap(&context, &key.bytes).map_err(damaged("a patient's key"))
+    }
+
+    fn key_of(&self, version: u32) -> Option<&TenantKey> {
+        self.keys.iter().find(|key| key.version == version)
     }
 
     /// Unwraps all versions of a patient's key.
     pub fn unwrap_patient_keys(&self, patient: PatientId, wrapped: &[Wrapped]) -> Result<PatientRing, StoreError> {
         let mut keys = Vec::with_capacity(wrapped.len());
         for key in wrapped {
-            let under = self.keys.iter().find(|tenant_key| tenant_key.version == key.under);
-            let under = under.ok_or(StoreError::Damaged { what: "a patient's key" })?;
-            let versions = [key.version.to_be_bytes(), key.under.to_be_bytes()];
-            let context = patient_context(&versions, &self.tenant, &patient);
-            let secret = under.wraps.unwrap(&context, &key.bytes).map_err(damaged("a patient's key"))?;
-            keys.push(PatientKey::new(key.version, secret));
+            keys.push(PatientKey::new(key.version, key.state, self.unwrap_patient_key(patient, key)?));
         }
         Ok(PatientRing { keys })
     }
+
+    /// A patient's key under the newest version of the organisation's.
+    pub fn rewrap_patient_key(&self, patient: PatientId, key: &Wrapped) -> Result<Vec<u8>, StoreError> {
+        let secret = self.unwrap_patient_key(patient, key)?;
+        self.wrap_patient_key(patient, key.version, self.newest()?, &secret)
+    }
+
+    /// An index key under the newest version of the organisation's.
+    pub fn rewrap_index_key(&self, key: &Wrapped) -> Result<Vec<u8>, StoreError> {
+        self.rewrap_own::<KEY>(INDEX, key)
+    }
+
+    /// A key of secrets under the newest version of the organisation's.
+    pub fn rewrap_secret_key(&self, key: &Wrapped) -> Result<Vec<u8>, StoreError> {
+        self.rewrap_own::<64>(SECRETS, key)
+    }
+
+    fn rewrap_own<const N: usize>(&self, what: &'static [u8], key: &Wrapped) -> Result<Vec<u8>, StoreError> {
+        let damage = "a key of an organisation's own";
+        let (under, newest) = (self.key_of(key.under), self.newest()?);
+        let under = under.ok_or(StoreError::Damaged { what: damage })?;
+        let old = versions(key.version, key.under);
+        let secret: Secret<N> =
+            under.wraps.unwrap(&own_context(what, &self.tenant, &old), &key.bytes).map_err(damaged(damage))?;
+        let new = versions(key.version, newest.version);
+        newest.wraps.wrap(&own_context(what, &self.tenant, &new), secret.bytes()).map_err(damaged(damage))
+    }
+
+    /// The same key without the salts of these groups, wrapped as it was: what they sealed can never be opened again.
+    pub fn erase_groups(&self, patient: PatientId, key: &Wrapped, groups: GroupSet) -> Result<Vec<u8>, StoreError> {
+        let mut secret = self.unwrap_patient_key(patient, key)?;
+        let (_, salts) = secret.bytes_mut().split_at_mut(KEY);
+        for group in groups.iter() {
+            if let Some(salt) = salts.chunks_exact_mut(KEY).nth(group_slot(group)) {
+                salt.fill(0);
+            }
+        }
+        let under = self.key_of(key.under).ok_or(StoreError::Damaged { what: "a patient's key" })?;
+        self.wrap_patient_key(patient, key.version, under, &secret)
+    }
 }
 
-fn index_context<'a>(tenant: &'a TenantId, versions: &'a [[u8; 4]; 2]) -> [&'a [u8]; 4] {
-    let [version, under] = versions;
-    [b"wardbook 2026 index key", tenant.bytes(), version, under]
+/// What the store holds of an organisation's own keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantKeys {
+    pub keys: Vec<Wrapped>,
+    pub indexes: Vec<Wrapped>,
+    pub secrets: Vec<Wrapped>,
+}
+
+impl IndexKey {
+    fn new(version: u32, secret: &Secret<KEY>) -> Self {
+        let key = |purpose| derive(secret.bytes(), b"", &[purpose]);
+        Self {
+            version,
+            tokens: key(b"wardbook 2026 blind index tokens"),
+            commands: key(b"wardbook 2026 command digests"),
+        }
+    }
 }
 
 impl TenantKey {
     fn new(version: u32, secret: &Secret<KEY>) -> Self {
-        let key = |purpose| SivKey::new(derive(secret.bytes(), b"", &[purpose]));
-        Self { version, wraps: key(b"wardbook 2026 wraps keys"), secrets: key(b"wardbook 2026 seals secrets") }
+        let key = |purpose| derive(secret.bytes(), b"", &[purpose]);
+        Self {
+            version,
+            wraps: SivKey::new(key(b"wardbook 2026 wraps keys")),
+            secrets: key(b"wardbook 2026 seals secrets"),
+        }
     }
 }
 
@@ -220,6 +392,12 @@ impl fmt::Debug for PatientKey {
 impl fmt::Debug for PatientRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PatientRing({} versions)", self.keys.len())
+    }
+}
+
+impl fmt::Debug for IndexKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IndexKey(version {})", self.version)
     }
 }
 

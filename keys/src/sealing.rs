@@ -6,6 +6,7 @@ use wardbook_events::{Field, PatientId, Sealed, TenantId};
 use crate::envelope::{Envelope, Plaintext};
 use crate::error::{OpenError, SealError};
 use crate::keys::Keys;
+use crate::store::KeyState;
 
 /// JSON is padded with spaces to a multiple of this, or the length would tell `"male"` from `"female"`.
 const PAD: usize = 32;
@@ -32,6 +33,8 @@ impl Keys {
         let ring = self.patient(tenant, patient)?;
         let key = ring.newest().ok_or(SealError::UnknownKey { patient })?;
         let field_key = key.for_field(field).ok_or(SealError::Destroyed { patient })?;
+        key.count();
+        self.0.uses.sealed(tenant);
         let mut text = Plaintext::new();
         serde_json::to_writer(&mut text, value).map_err(|_| SealError::NoJson)?;
         text.pad(PAD);
@@ -45,7 +48,11 @@ impl Keys {
         let envelope = Envelope::parse(sealed.ciphertext()).ok_or(OpenError::UnknownForm)?;
         let ring = self.patient(tenant, patient)?;
         let key = ring.version(envelope.key_version).ok_or(OpenError::UnknownKey { patient })?;
+        if key.state == KeyState::Disabled {
+            return Err(OpenError::VersionDisabled { patient, version: key.version });
+        }
         let field_key = key.for_field(sealed.field()).ok_or(OpenError::Destroyed { patient })?;
+        key.count();
         let opened = envelope
             .open(field_key, &context(&tenant, &patient, sealed.stream(), sealed.field()))
             .map_err(|_| OpenError::NotAuthentic)?;

@@ -71,6 +71,6 @@ impl Keys {
     /// If the key store fails.
     pub fn command_digest(&self, tenant: TenantId, command: &[u8]) -> Result<String, TokenError> {
         let ring = self.tenant_or_new(tenant)?;
-        Ok(hex::encode(mac(ring.commands.bytes(), &[command])))
+        Ok(hex::encode(mac(ring.commands().bytes(), &[command])))
     }
 }

@@ -7,6 +7,9 @@
 //!   destroyed we overwrite it with zeros. A key is destroyed by overwriting its bytes where they stand, at the same length:
 //!   no row is ever deleted or moved, so SQLite leaves no copy in a gap of a page. `secure_delete` stays on all the same.
 //!
+//! Version, age, state and uses of a key stand in tables of their own (`*_facts`), which hold no key and may be moved as
+//! SQLite likes.
+//!
 //! What lies below the file system (SSD wear levelling, snapshots, backups) is out of reach here; such a trace is
 //! still wrapped under the organisation's key, and becomes useless when that key is rotated and destroyed.
 
@@ -14,30 +17,57 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
-use wardbook_events::{PatientId, TenantId};
+use rusqlite::{Connection, ErrorCode, OptionalExtension};
 
 use crate::error::StoreError;
 
+mod changes;
+mod counts;
 mod dump;
+mod schema;
+mod tables;
+#[cfg(test)]
+mod tests;
 
+pub use counts::{Due, VersionCount};
 pub use dump::{KeyDump, Standing};
+#[cfg(test)]
+use schema::V1_SCHEMA;
 
-/// "wbks": tells a key store from other SQLite files.
-const APPLICATION_ID: i32 = 0x7762_6b73;
-const SCHEMA_VERSION: i32 = 1;
+/// What a version of a key is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyState {
+    /// The newest: seals and wraps, opens and unwraps.
+    Active,
+    /// Only opens and unwraps.
+    Retired,
+    /// Opens nothing: it is below the minimum decryption version. The key is still there.
+    Disabled,
+    /// Overwritten with zeros.
+    Destroyed,
+}
 
-const SCHEMA: &str = "
-    CREATE TABLE store (id INTEGER PRIMARY KEY CHECK (id = 1), root_key TEXT NOT NULL) STRICT;
-    CREATE TABLE tenant_keys (
-        id INTEGER PRIMARY KEY, tenant BLOB NOT NULL, version INTEGER NOT NULL, wrapped BLOB NOT NULL,
-        UNIQUE (tenant, version)) STRICT;
-    CREATE TABLE index_keys (
-        id INTEGER PRIMARY KEY, tenant BLOB NOT NULL, version INTEGER NOT NULL, tenant_version INTEGER NOT NULL,
-        wrapped BLOB NOT NULL, UNIQUE (tenant, version)) STRICT;
-    CREATE TABLE patient_keys (
-        id INTEGER PRIMARY KEY, tenant BLOB NOT NULL, patient BLOB NOT NULL, version INTEGER NOT NULL,
-        tenant_version INTEGER NOT NULL, wrapped BLOB NOT NULL, UNIQUE (tenant, patient, version)) STRICT;";
+impl KeyState {
+    /// As it is shown and told.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Disabled => "disabled",
+            Self::Destroyed => "destroyed",
+        }
+    }
+    const fn of_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Active),
+            1 => Some(Self::Retired),
+            2 => Some(Self::Disabled),
+            3 => Some(Self::Destroyed),
+            _ => None,
+        }
+    }
+}
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,9 +78,17 @@ pub struct Wrapped {
     pub under: u32,
     /// Authenticated ciphertext. All zero: destroyed.
     pub bytes: Vec<u8>,
+    /// What it is good for.
+    pub state: KeyState,
+    /// When it was made, in seconds of Unix time.
+    pub made_at: u64,
 }
 
 impl Wrapped {
+    /// A new key.
+    pub const fn new(version: u32, under: u32, bytes: Vec<u8>, made_at: u64) -> Self {
+        Self { version, under, bytes, state: KeyState::Active, made_at }
+    }
     /// Whether the key was destroyed. A living one has a random authenticator and is never all zero.
     pub fn is_destroyed(&self) -> bool {
         self.bytes.iter().all(|byte| *byte == 0)
@@ -65,19 +103,20 @@ pub struct Store {
 
 impl Store {
     /// Opens or makes the store that belongs to the root key with this id.
-    pub fn open(path: &Path, root_key: &str) -> Result<Self, StoreError> {
+    /// `now` is the age that keys of a store of the first schema are given, in seconds of Unix time.
+    pub fn open(path: &Path, root_key: &str, now: u64) -> Result<Self, StoreError> {
         let connection = Connection::open(path)?;
         let mut journal = path.as_os_str().to_owned();
         journal.push("-journal");
-        Self::prepare(connection, Some(journal.into()), root_key)
+        Self::prepare(connection, Some(journal.into()), root_key, now)
     }
 
     /// A store that lives in memory only.
     pub fn in_memory(root_key: &str) -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?, None, root_key)
+        Self::prepare(Connection::open_in_memory()?, None, root_key, 0)
     }
 
-    fn prepare(connection: Connection, journal: Option<PathBuf>, root_key: &str) -> Result<Self, StoreError> {
+    fn prepare(connection: Connection, journal: Option<PathBuf>, root_key: &str, now: u64) -> Result<Self, StoreError> {
         let mut store = Self { connection, journal };
         store.configure().map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::InUse,
@@ -88,8 +127,9 @@ impl Store {
         let version: i32 = store.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         let tables: i64 = store.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         match (application, version) {
-            (0, 0) if tables == 0 => store.create(root_key)?,
-            (APPLICATION_ID, SCHEMA_VERSION) => {}
+            (0, 0) if tables == 0 => schema::create(&mut store.connection, root_key)?,
+            (schema::APPLICATION_ID, 1) => schema::migrate_from_1(&mut store.connection, now)?,
+            (schema::APPLICATION_ID, schema::VERSION) => {}
             _ => return Err(StoreError::NotAKeyStore),
         }
         let needed: Option<String> =
@@ -121,79 +161,6 @@ impl Store {
         }
         // Takes the lock now, and keeps it until we close: a second process is told at its start, not later.
         self.connection.execute_batch("BEGIN EXCLUSIVE; COMMIT;")
-    }
-
-    fn create(&mut self, root_key: &str) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute_batch(SCHEMA)?;
-        transaction.execute("INSERT INTO store (id, root_key) VALUES (1, ?1)", [root_key])?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        Ok(transaction.commit()?)
-    }
-
-    /// All versions of a tenant's key, oldest first.
-    pub fn tenant_keys(&self, tenant: TenantId) -> Result<Vec<Wrapped>, StoreError> {
-        let sql = "SELECT version, 0, wrapped FROM tenant_keys WHERE tenant = ?1 ORDER BY version";
-        self.wrapped(sql, params![tenant.bytes()])
-    }
-
-    /// All versions of a tenant's index key, oldest first.
-    pub fn index_keys(&self, tenant: TenantId) -> Result<Vec<Wrapped>, StoreError> {
-        let sql = "SELECT version, tenant_version, wrapped FROM index_keys WHERE tenant = ?1 ORDER BY version";
-        self.wrapped(sql, params![tenant.bytes()])
-    }
-
-    /// All versions of a patient's key, oldest first.
-    pub fn patient_keys(&self, tenant: TenantId, patient: PatientId) -> Result<Vec<Wrapped>, StoreError> {
-        let sql = "SELECT version, tenant_version, wrapped FROM patient_keys WHERE tenant = ?1 AND patient = ?2 ORDER BY version";
-        self.wrapped(sql, params![tenant.bytes(), patient.bytes()])
-    }
-
-    fn wrapped(&self, sql: &str, bound: &[&dyn rusqlite::ToSql]) -> Result<Vec<Wrapped>, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement
-            .query_map(bound, |row| Ok(Wrapped { version: row.get(0)?, under: row.get(1)?, bytes: row.get(2)? }))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Adds a tenant with its first key and its first index key.
-    pub fn add_tenant(&mut self, tenant: TenantId, key: &Wrapped, index: &Wrapped) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "INSERT INTO tenant_keys (tenant, version, wrapped) VALUES (?1, ?2, ?3)",
-            params![tenant.bytes(), key.version, key.bytes],
-        )?;
-        transaction.execute(
-            "INSERT INTO index_keys (tenant, version, tenant_version, wrapped) VALUES (?1, ?2, ?3, ?4)",
-            params![tenant.bytes(), index.version, index.under, index.bytes],
-        )?;
-        Ok(transaction.commit()?)
-    }
-
-    /// Adds patients' keys, all or none.
-    pub fn add_patient_keys(&mut self, keys: &[(TenantId, PatientId, Wrapped)]) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
-        {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO patient_keys (tenant, patient, version, tenant_version, wrapped) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            for (tenant, patient, key) in keys {
-                insert.execute(params![tenant.bytes(), patient.bytes(), key.version, key.under, key.bytes])?;
-            }
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Overwrites every version of a patient's key with zeros; the row stays as the mark of the destruction.
-    pub fn destroy_patient_keys(&mut self, tenant: TenantId, patient: PatientId) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "UPDATE patient_keys SET wrapped = zeroblob(length(wrapped)) WHERE tenant = ?1 AND patient = ?2",
-            params![tenant.bytes(), patient.bytes()],
-        )?;
-        transaction.commit()?;
-        self.wipe_journal().map_err(StoreError::Wipe)
     }
 
     /// The journal still holds the page as it was before. It is idle now (its header is zero and we hold the lock),

@@ -238,7 +238,7 @@ fn a_damaged_store_is_told_by_name() {
     let whole = fs::read(&path).unwrap();
     let wrapped = {
         let root = RootKey::load_or_create(&dir.path().join("root.key")).unwrap();
-        let store = Store::open(&path, &crate::RootKeyProvider::id(&root)).unwrap();
+        let store = Store::open(&path, &crate::RootKeyProvider::id(&root), 0).unwrap();
         store.patient_keys(tenant(1), patient(1)).unwrap().remove(0).bytes
     };
     let begins = whole.windows(wrapped.len()).position(|window| window == wrapped).unwrap();
@@ -376,6 +376,9 @@ impl Clock for Arc<TestClock> {
     fn elapsed(&self) -> Duration {
         Duration::from_secs(self.0.load(Ordering::Relaxed))
     }
+    fn unix_s(&self) -> u64 {
+        1_700_000_000 + self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[test]
@@ -429,6 +432,6 @@ fn debug_prints_nothing_of_what_is_secret() {
     assert_eq!(
         format!("{keys:?} {terms:?} {ring:?} {:?} {tenant_ring:?} {config:?}", ring.newest().unwrap()),
         "Keys(..) SearchTerms(..) PatientRing(1 versions) PatientKey(version 1) TenantRing(1 versions) \
-         KeysConfig { path: \"keys.db\", cache: CacheLimits { entries_max: 16384, age_max: 300s }, .. }"
+         KeysConfig { path: \"keys.db\", cache: CacheLimits { entries_max: 16384, age_max: 600s }, .. }"
     );
 }

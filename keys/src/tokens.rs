@@ -163,7 +163,7 @@ impl Index<'_> {
 impl TenantRing {
     /// The versions of the index key that are in use, oldest first.
     pub(crate) fn indexes(&self) -> Vec<Index<'_>> {
-        vec![Index { version: 1, key: self.tokens.bytes() }]
+        self.index_keys().map(|key| Index { version: key.version, key: key.tokens.bytes() }).collect()
     }
 }
 
