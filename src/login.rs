@@ -186,8 +186,23 @@ pub fn access_token(
     proven_at: Timestamp,
     mfa: u8,
 ) -> Result<String, LoginError> {
+    bound_token(app, user, session, proven_at, mfa, None)
+}
+
+/// An access token that is good only along with this certificate, if one is given (RFC 8705 section 3).
+///
+/// # Errors
+/// As [`access_token`].
+pub fn bound_token(
+    app: &App,
+    user: &User,
+    session: SessionId,
+    proven_at: Timestamp,
+    mfa: u8,
+    bound_to: Option<String>,
+) -> Result<String, LoginError> {
     let roles = user.roles.iter().copied().collect();
-    let subject = Subject { user: user.user, session, tenant: user.tenant, roles, proven_at, mfa };
+    let subject = Subject { user: user.user, session, tenant: user.tenant, roles, proven_at, mfa, bound_to };
     Ok(app.tokens().issue(&subject, app.new_id()?, app.now())?)
 }
 

@@ -73,6 +73,17 @@ pub struct Claims {
     pub mfa_verified: bool,
     /// What the user was when it was issued.
     pub roles: Vec<Role>,
+    /// The certificate that it is good with, and with no other and none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+/// What must be shown along with a token (RFC 7800).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// SHA-256 of the client's certificate, base64url (RFC 8705 section 3.1).
+    #[serde(rename = "x5t#S256")]
+    pub x5t_s256: String,
 }
 
 /// What a token is issued for.
@@ -90,6 +101,8 @@ pub struct Subject {
     pub proven_at: Timestamp,
     /// Strength of that proof; see [`wardbook_events::identity::Proof::strength`].
     pub mfa: u8,
+    /// The certificate that it is to be good with only; see [`Confirmation`].
+    pub bound_to: Option<String>,
 }
 
 /// Why a token was refused. Callers learn only that it was.
@@ -238,6 +251,7 @@ impl Tokens {
             auth_time: subject.proven_at.as_second(),
             mfa_verified: subject.mfa > 0,
             roles: subject.roles.clone(),
+            cnf: subject.bound_to.clone().map(|x5t_s256| Confirmation { x5t_s256 }),
         };
         let header =
             Header { kid: Some(key.kid.clone()), typ: Some("at+jwt".to_owned()), ..Header::new(Algorithm::RS256) };
@@ -344,7 +358,8 @@ mod tests {
         let id = Uuid::from_u128(7);
         let now = at("2026-01-01T00:00:00Z");
         let (user, session, tenant) = (UserId::new(id), SessionId::new(id), TenantId::new(id));
-        let subject = Subject { user, session, tenant, roles: vec![Role::Nurse], proven_at: now, mfa: 1 };
+        let subject =
+            Subject { user, session, tenant, roles: vec![Role::Nurse], proven_at: now, mfa: 1, bound_to: None };
         tokens.issue(&subject, id, now).unwrap()
     }
 

@@ -30,7 +30,7 @@ static GOOD: LazyLock<(Tokens, String)> = LazyLock::new(|| {
     let tokens = Tokens::open(dir.path(), config::Tokens::default(), now()).unwrap();
     let (user, session) = (UserId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]));
     let tenant = TenantId::from_bytes([3; 16]);
-    let subject = Subject { user, session, tenant, roles: Vec::new(), proven_at: now(), mfa: 0 };
+    let subject = Subject { user, session, tenant, roles: Vec::new(), proven_at: now(), mfa: 0, bound_to: None };
     let token = tokens.issue(&subject, uuid::Uuid::nil(), now()).unwrap();
     (tokens, token)
 });

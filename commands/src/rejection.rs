@@ -194,6 +194,9 @@ pub enum Rejection {
     /// Not a public JSON Web Key (RFC 7517), or it holds a private part.
     #[error("the key must be a json web key with its public part only")]
     BadKey,
+    /// Not a name that a certificate could have, or one that stands for many.
+    #[error("the name must be one of the certificate's names, in printable ascii and without a *")]
+    BadCertificateName,
     /// Codes can be sent only where there is an address.
     #[error("there is no address for this channel: set the contact first")]
     NoContact,

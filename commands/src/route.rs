@@ -189,6 +189,7 @@ fn identity_stream(event: &IdentityEvent) -> String {
         Is::NetworksSet(e) => identity::stream(e.user),
         Is::ContactSet(e) => identity::stream(e.user),
         Is::ServiceKeySet(e) => identity::stream(e.user),
+        Is::ServiceCertificateSet(e) => identity::stream(e.user),
         Is::ApiKeyIssued(e) => identity::stream(e.user),
         Is::ApiKeyRevoked(e) => identity::stream(e.user),
         Is::PasswordSet(e) => identity::stream(e.user),

@@ -143,6 +143,7 @@ area_events! {
         "external-linked" v 1 => ExternalLinked(ExternalLinked),
         "external-unlinked" v 1 => ExternalUnlinked(ExternalUnlinked),
         "service-key-set" v 1 => ServiceKeySet(ServiceKeySet),
+        "service-certificate-set" v 1 => ServiceCertificateSet(ServiceCertificateSet),
         "api-key-issued" v 1 => ApiKeyIssued(ApiKeyIssued),
         "api-key-revoked" v 1 => ApiKeyRevoked(ApiKeyRevoked),
         "password-set" v 1 => PasswordSet(PasswordSet),

@@ -4,6 +4,8 @@
 # name:role pairs, one for each role.
 HOUSE_USERS="admin:admin registrar:registrar physician:physician nurse:nurse billing:billing auditor:auditor officer:compliance-officer system:system-admin security:security-admin paramedic:paramedic"
 HOUSE_ADDRESS=""
+HOUSE_SCHEME=http
+HOUSE_CA=""
 
 # house_fill DIR FILES: creates keys and ledger, a user of each role, and imports the patients. Does nothing that was done before.
 house_fill() {
@@ -37,18 +39,28 @@ house_settings() {
   printf '%s = 0\n' user_per_minute session_per_minute auth_per_minute read_per_minute write_per_minute public_per_minute patients_per_hour
 }
 
+# house_tls DIR: certificates below DIR, prints the settings that go with them; what is served afterwards is served over TLS.
+house_tls() {
+  scripts/dev-ca "$1/tls" >&2
+  cat "$1/tls/settings.toml"
+}
+
 # house_serve DIR PORT LOG [CONFIG]: starts the server and waits until it is ready. Sets HOUSE_ADDRESS, HOUSE_PID.
 house_serve() {
   HOUSE_DATA=$1
   HOUSE_ADDRESS="127.0.0.1:$2"
-  [ -n "${4:-}" ] || house_settings >"$1/demo.toml"
+  [ -n "${4:-}" ] || { house_settings; [ "$HOUSE_SCHEME" = http ] || house_tls "$1"; } >"$1/demo.toml"
+  if [ "$HOUSE_SCHEME" = https ]; then
+    HOUSE_CA="$1/tls/ca.pem"
+    export CURL_CA_BUNDLE="$HOUSE_CA"
+  fi
   "$WARDBOOK" --config "${4:-$1/demo.toml}" serve --data "$1" --listen "$HOUSE_ADDRESS" >"$3" 2>&1 &
   HOUSE_PID=$!
   # Before the directories are removed, if any are.
   CLEANUP=("kill $HOUSE_PID 2>/dev/null; wait $HOUSE_PID 2>/dev/null" "${CLEANUP[@]:+${CLEANUP[@]}}")
   local waited
   for waited in $(seq 300); do
-    curl -sf -o /dev/null "http://$HOUSE_ADDRESS/health/ready" && return
+    curl -sf -o /dev/null "$HOUSE_SCHEME://$HOUSE_ADDRESS/health/ready" && return
     kill -0 "$HOUSE_PID" 2>/dev/null || die "the server stopped: $(tail -5 "$3")"
     sleep 0.1
   done
@@ -57,13 +69,13 @@ house_serve() {
 
 # house_login NAME: prints an access token.
 house_login() {
-  curl -sSf "http://$HOUSE_ADDRESS/v1/auth/login" -H 'Content-Type: application/json' \
+  curl -sSf "$HOUSE_SCHEME://$HOUSE_ADDRESS/v1/auth/login" -H 'Content-Type: application/json' \
     -d "{\"username\":\"$1\",\"password\":\"$(house_password "$1")\"}" | jq -r .access_token
 }
 
 # house_call TOKEN METHOD PATH [JSON]: one request; prints the answer's body.
 house_call() {
-  curl -sSf -X "$2" "http://$HOUSE_ADDRESS$3" -H "Authorization: Bearer $1" -H 'Content-Type: application/json' ${4:+-d "$4"}
+  curl -sSf -X "$2" "$HOUSE_SCHEME://$HOUSE_ADDRESS$3" -H "Authorization: Bearer $1" -H 'Content-Type: application/json' ${4:+-d "$4"}
 }
 
 # house_assign FILES: puts physician and nurse on every patient's care team, as the registrar, and prints the patients' ids.
@@ -103,8 +115,9 @@ house_patient_user() {
 # house_env PATIENT: what a person needs to try things, to be read by their shell.
 house_env() {
   cat >"$HOUSE_DATA/demo.env" <<ENV
-SERVER=http://$HOUSE_ADDRESS
-PATIENT=$1
+SERVER=$HOUSE_SCHEME://$HOUSE_ADDRESS
+${HOUSE_CA:+export CURL_CA_BUNDLE='$HOUSE_CA' SSL_CERT_FILE='$HOUSE_CA'
+}PATIENT=$1
 export WARDBOOK_DATA='$HOUSE_DATA'
 PATH='$(dirname "$WARDBOOK")':\$PATH
 demo_password() { awk -v name="\$1" '\$1 == name { print \$3 }' "\$WARDBOOK_DATA/demo-users"; }

@@ -97,7 +97,7 @@ impl ProofBody {
             Some(Factor::Passkey) => {
                 self.credential.take().map(|credential| Answer::Factor(Presented::Passkey { credential }))
             }
-            None | Some(Factor::External | Factor::Assertion | Factor::ApiKey) => None,
+            None | Some(Factor::External | Factor::Assertion | Factor::Certificate | Factor::ApiKey) => None,
         };
         given.ok_or_else(|| {
             Problem::new(

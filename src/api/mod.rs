@@ -166,6 +166,7 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(external::unlink_external)
             .service(services::create_service)
             .service(services::set_service_key)
+            .service(services::set_service_certificate)
             .service(services::token)
             .service(services::issue_own_key)
             .service(services::list_own_keys)

@@ -43,7 +43,7 @@ use crate::api::{
         factors::enrol_factor, factors::confirm_factor, factors::send_code, factors::list_factors, factors::renew_recovery_codes, factors::remove_factor, factors::reset_factors,
         passwords::change_password, passwords::forgot_password, passwords::reset_password, passwords::set_own_contact, passwords::set_contact,
         external::end_external, external::begin_external, external::link_external, external::unlink_external,
-        services::create_service, services::set_service_key, services::token, services::issue_own_key, services::list_own_keys, services::revoke_own_key, services::issue_service_key, services::list_service_keys, services::revoke_service_key,
+        services::create_service, services::set_service_key, services::set_service_certificate, services::token, services::issue_own_key, services::list_own_keys, services::revoke_own_key, services::issue_service_key, services::list_service_keys, services::revoke_service_key,
         ledger::read_checkpoint, ledger::read_tile, ledger::prove_event, ledger::list_keys,
         projections::list_projections, projections::rebuild_projection,
         policy::list_policies, policy::explain_denial, policy::explain_decision,

@@ -1,14 +1,14 @@
-//! Accounts of programs, their tokens (OAuth 2.0 client credentials with `private_key_jwt`), and API keys.
+//! Accounts of programs, their tokens (OAuth 2.0 client credentials with `private_key_jwt` or `tls_client_auth`), and API keys.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, delete, get, post, put, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, post, put, web};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use wardbook_commands::identity::{CreateUser, IssueApiKey};
-use wardbook_events::identity::AccountKind;
+use wardbook_events::identity::{AccountKind, KnownBy};
 use wardbook_events::{ApiKeyId, Role, UserId};
 use wardbook_policy::{Action, Permit, Target};
 
@@ -17,8 +17,9 @@ use crate::api::caller::{Anyone, Caller};
 use crate::api::patients::seen;
 use crate::api::problem::{Kind, Problem, ProblemBody};
 use crate::disclosure::allow;
-use crate::proofs::service::{Refused, for_assertion};
+use crate::proofs::service::{Refused, for_assertion, for_certificate};
 use crate::proofs::{api_keys, assertions};
+use crate::tls;
 
 /// A program's account.
 #[derive(Deserialize, ToSchema)]
@@ -43,6 +44,17 @@ pub struct KeyBody {
     /// A JSON Web Key (RFC 7517) for RS256, ES256 or EdDSA, public part only.
     #[schema(value_type = Object)]
     jwk: Value,
+    /// What its tokens may be used for: names of actions.
+    scopes: Vec<String>,
+}
+
+/// The certificate that a program shows.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateBody {
+    /// `{"sha256": "..."}`, the hash of one certificate (hex), or `{"name": "..."}`, a DNS name or URI in it.
+    #[schema(value_type = Object)]
+    certificate: KnownBy,
     /// What its tokens may be used for: names of actions.
     scopes: Vec<String>,
 }
@@ -95,7 +107,7 @@ pub struct TokenForm {
     client_assertion_type: Option<String>,
     /// A JWT that the program signed.
     client_assertion: Option<String>,
-    /// Not needed; if sent, the program's id.
+    /// The program's id; needed with a client certificate instead of an assertion.
     client_id: Option<String>,
 }
 
@@ -167,14 +179,36 @@ pub async fn set_service_key(
     Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))
 }
 
-/// Gives a program a token for an assertion that it signed (RFC 7523). Each assertion counts once.
+/// Sets by what the certificate is known that a program shows (RFC 8705), in the place of the one before.
+#[utoipa::path(tag = "services", security(("bearer" = [])), request_body = CertificateBody, params(("service" = uuid::Uuid, Path)), responses(
+    (status = 204, description = "set"),
+    (status = 403, description = "your roles do not allow this", body = ProblemBody),
+    (status = 404, description = "no such account", body = ProblemBody),
+    (status = 422, description = "not a program's account, not a hash or name of a certificate, or not names of actions", body = ProblemBody),
+))]
+#[put("/v1/services/{service}/certificate")]
+pub async fn set_service_certificate(
+    caller: Caller,
+    service: web::Path<UserId>,
+    body: web::Json<CertificateBody>,
+) -> Result<HttpResponse, Problem> {
+    let permit = manage(&caller, *service).await?;
+    let CertificateBody { certificate, scopes } = body.into_inner();
+    let (commands, origin) = (caller.app.commands(), caller.origin()?);
+    let done = commands.set_service_certificate(&permit, &origin, *service, certificate, scopes).await?;
+    seen(&caller, &done).await?;
+    Ok(answer::empty(StatusCode::NO_CONTENT, done.receipts.last()))
+}
+
+/// Gives a program a token for an assertion that it signed (RFC 7523), each of which counts once; or for the certificate of
+/// this connection, to be used along with that certificate only (RFC 8705).
 #[utoipa::path(tag = "services", request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"), responses(
     (status = 200, description = "a token", body = TokenAnswer),
     (status = 400, description = "not a request that we take", body = OAuthError),
-    (status = 401, description = "the assertion proves nothing", body = OAuthError),
+    (status = 401, description = "the assertion or the certificate proves nothing", body = OAuthError),
 ))]
 #[post("/v1/auth/token")]
-pub async fn token(anyone: Anyone, form: web::Form<TokenForm>) -> Result<HttpResponse, Problem> {
+pub async fn token(anyone: Anyone, form: web::Form<TokenForm>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     let form = form.into_inner();
     match form.grant_type.as_deref() {
@@ -182,12 +216,20 @@ pub async fn token(anyone: Anyone, form: web::Form<TokenForm>) -> Result<HttpRes
         Some(_) => return refuse("unsupported_grant_type", "grant_type must be client_credentials"),
         None => return refuse("invalid_request", "grant_type is needed"),
     }
-    let (Some(TYPE), Some(assertion)) = (form.client_assertion_type.as_deref(), form.client_assertion) else {
-        return refuse("invalid_request", "client_assertion_type and client_assertion are needed (RFC 7523)");
+    let (app, visitor) = (&anyone.app, anyone.visitor(None));
+    let shown = tls::clients::shown(&request);
+    let outcome = match (form.client_assertion_type.as_deref(), &form.client_assertion, &form.client_id, shown) {
+        (Some(TYPE), Some(assertion), id, _) => for_assertion(app, assertion, id.as_deref(), &visitor).await?,
+        (None, None, Some(id), Some(certificate)) => for_certificate(app, &certificate, id, &visitor).await?,
+        _ => {
+            return refuse(
+                "invalid_request",
+                "client_assertion_type and client_assertion are needed (RFC 7523), or client_id and a client certificate (RFC 8705)",
+            );
+        }
     };
-    let visitor = anyone.visitor(None);
-    match for_assertion(&anyone.app, &assertion, form.client_id.as_deref(), &visitor).await? {
-        Err(Refused) => refuse("invalid_client", "the assertion is not valid, too old, or was used before"),
+    match outcome {
+        Err(Refused) => refuse("invalid_client", "what was shown is not valid, not yours, too old, or was used before"),
         Ok(given) => {
             let body = TokenAnswer {
                 access_token: given.access,

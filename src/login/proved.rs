@@ -120,7 +120,10 @@ pub fn is_enough(proofs: &[Proof]) -> bool {
     let alone = |proof: &Proof| {
         matches!(
             proof,
-            Proof::Passkey { user_verified: true, .. } | Proof::External { mfa: true, .. } | Proof::Assertion
+            Proof::Passkey { user_verified: true, .. }
+                | Proof::External { mfa: true, .. }
+                | Proof::Assertion
+                | Proof::Certificate { .. }
         )
     };
     let known = proofs.iter().any(|proof| matches!(proof, Proof::Password | Proof::External { .. }));

@@ -1,17 +1,20 @@
-//! The login of a program: one assertion, one short session, nothing to renew it with.
+//! The login of a program: one assertion or a certificate, one short session, nothing to renew it with.
 
 use jiff::{SignedDuration, Timestamp};
 use wardbook_commands::identity::{Begin, LoginRules};
 use wardbook_commands::{CommandError, Rejection};
-use wardbook_events::identity::{AccountKind, Proof};
+use wardbook_events::SessionId;
+use wardbook_events::identity::{AccountKind, KnownBy, Proof};
 use wardbook_ledger::Receipt;
+use wardbook_projections::identity::User;
 
 use super::assertions;
 use crate::api::problem::Problem;
 use crate::app::App;
 use crate::login::Visitor;
+use crate::tls::certificate::Certificate;
 
-/// The assertion proves nothing; which rule it breaks is not said.
+/// It proves nothing; which rule it breaks is not said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
@@ -53,22 +56,69 @@ pub async fn for_assertion(
     let Some((user, jwk)) = user.and_then(|user| user.service_key.clone().map(|jwk| (user, jwk))) else {
         return refused();
     };
-    if !user.may_come_from(visitor.address) {
-        return refused();
-    }
     let issuer = &app.config().tokens.issuer;
     let endpoint = format!("{}{ENDPOINT}", app.config().webauthn.origin.trim_end_matches('/'));
     let Ok(session) = assertions::verify(assertion, id, &jwk, &[issuer.as_str(), endpoint.as_str()], now) else {
         return refused();
     };
-    let mut origin = visitor.origin(app, &user)?;
+    begin(app, &user, session, Proof::Assertion, None, visitor).await
+}
+
+/// Begins a session for a certificate that the program showed on this very connection (`tls_client_auth`, RFC 8705
+/// section 2.1). The token is good along with that certificate only.
+///
+/// # Errors
+/// If something of ours failed.
+pub async fn for_certificate(
+    app: &App,
+    certificate: &Certificate,
+    client_id: &str,
+    visitor: &Visitor,
+) -> Result<Result<Given, Refused>, Problem> {
+    let known = match client_id.parse() {
+        Ok(id) => app.views().identity.user(id)?.filter(|user| user.active && user.kind == AccountKind::Service),
+        Err(_) => None,
+    };
+    let Some(user) = known.filter(|user| user.certificate.as_ref().is_some_and(|by| is_known(by, certificate))) else {
+        app.failed().of_stranger(app.now());
+        return Ok(Err(Refused));
+    };
+    let proof = Proof::Certificate { sha256: certificate.fingerprint() };
+    begin(app, &user, SessionId::new(app.new_id()?), proof, Some(certificate.thumbprint()), visitor).await
+}
+
+fn is_known(by: &KnownBy, certificate: &Certificate) -> bool {
+    match by {
+        KnownBy::Sha256(sha256) => *sha256 == certificate.fingerprint(),
+        KnownBy::Name(name) => certificate.names.contains(name),
+    }
+}
+
+async fn begin(
+    app: &App,
+    user: &User,
+    session: SessionId,
+    proof: Proof,
+    bound_to: Option<String>,
+    visitor: &Visitor,
+) -> Result<Result<Given, Refused>, Problem> {
+    let now = app.now();
+    let refused = || {
+        app.failed().of_stranger(now);
+        Ok(Err(Refused))
+    };
+    if !user.may_come_from(visitor.address) {
+        return refused();
+    }
+    let mut origin = visitor.origin(app, user)?;
     origin.client.session = Some(session);
     origin.idempotency = None;
     let lasts = SignedDuration::from_secs(i64::from(app.config().tokens.lifetime_s));
+    let strength = proof.strength();
     let begin = Begin {
         session,
         expires_at: now.checked_add(lasts).unwrap_or(Timestamp::MAX),
-        proofs: vec![Proof::Assertion],
+        proofs: vec![proof],
         password: None,
         binding: None,
         device: None,
@@ -76,7 +126,7 @@ pub async fn for_assertion(
         refresh: None,
     };
     let rules = LoginRules { sessions_max: SESSIONS_MAX, ..crate::login::login_rules(app) };
-    let done = match app.commands().log_in(user.tenant, &origin, id, begin, rules).await {
+    let done = match app.commands().log_in(user.tenant, &origin, user.user, begin, rules).await {
         Err(CommandError::Rejected(
             Rejection::AlreadyExists | Rejection::UserDisabled | Rejection::ProofUsed | Rejection::Locked { .. },
         )) => return refused(),
@@ -84,6 +134,6 @@ pub async fn for_assertion(
     };
     let Some(receipt) = done.receipts.into_iter().next_back() else { return refused() };
     app.seen(&receipt).await?;
-    let access = crate::login::access_token(app, &user, session, now, Proof::Assertion.strength())?;
-    Ok(Ok(Given { access, scopes: user.scopes.into_iter().collect(), receipt }))
+    let access = crate::login::bound_token(app, user, session, now, strength, bound_to)?;
+    Ok(Ok(Given { access, scopes: user.scopes.iter().cloned().collect(), receipt }))
 }

@@ -19,6 +19,12 @@ pub struct Pins {
     next: Option<String>,
 }
 
+impl Default for Pins {
+    fn default() -> Self {
+        Self::new(Vec::new(), None)
+    }
+}
+
 impl Pins {
     pub(super) fn new(mut current: Vec<String>, next: Option<String>) -> Self {
         current.dedup();

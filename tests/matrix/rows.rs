@@ -154,6 +154,9 @@ pub const ROWS: &[Row] = &[
     row("POST /v1/sessions/current/documentation-mode", House, |_, _| text(json!({"minutes": 30}))),
     row("POST /v1/services", House, |scene, _| text(json!({"username": scene.new_name()}))),
     row("PUT /v1/services/{service}/key", House, |_, _| text(json!({"jwk": {"kty": "OKP"}, "scopes": ["read-chart"]}))),
+    row("PUT /v1/services/{service}/certificate", House, |_, _| {
+        text(json!({"certificate": {"name": "lab.example"}, "scopes": ["read-chart"]}))
+    }),
     row("GET /v1/services/{service}/api-keys", House, none),
     row("POST /v1/services/{service}/api-keys", House, |_, _| {
         text(json!({"name": "k", "scopes": ["read-chart"], "expires_at": "2026-06-01T00:00:00Z"}))

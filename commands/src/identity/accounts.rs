@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use wardbook_events::identity::{
-    AccountKind, ApiKeyIssued, ApiKeyRevoked, EndReason, IdentityEvent, PasswordSet, RoleGranted, RoleRevoked,
-    ServiceKeySet, UserCreated, UserDisabled, UserEnabled, UsernameClaimed,
+    AccountKind, ApiKeyIssued, ApiKeyRevoked, EndReason, IdentityEvent, KnownBy, PasswordSet, RoleGranted, RoleRevoked,
+    ServiceCertificateSet, ServiceKeySet, UserCreated, UserDisabled, UserEnabled, UsernameClaimed,
 };
 use wardbook_events::{ApiKeyId, Ciphertext, Event, PatientId, Role, UserId};
 use wardbook_policy::Action;
@@ -128,6 +128,26 @@ pub(super) fn set_service_key(
     Ok(events)
 }
 
+/// The certificate that a program shows; what began under the one before ends.
+pub(super) fn set_service_certificate(
+    was: &User,
+    user: UserId,
+    (certificate, scopes): (KnownBy, Vec<String>),
+    context: &Context,
+) -> Result<Vec<Event>, Rejection> {
+    if was.kind != AccountKind::Service {
+        return Err(Rejection::WrongAccountKind);
+    }
+    check_scopes(&scopes)?;
+    match &certificate {
+        KnownBy::Sha256(hash) => check_hash(hash)?,
+        KnownBy::Name(name) => check_certificate_name(name)?,
+    }
+    let mut events = vec![ServiceCertificateSet { user, certificate, scopes }.into()];
+    events.extend(ended(was, user, &Which::All, EndReason::FactorChanged, context));
+    Ok(events)
+}
+
 pub(super) fn issue_key(was: &User, issued: ApiKeyIssued, context: &Context) -> Result<Vec<Event>, Rejection> {
     if !was.enabled {
         return Err(Rejection::UserDisabled);
@@ -177,6 +197,12 @@ fn check_jwk(jwk: &str) -> Result<(), Rejection> {
 pub(super) fn check_label(name: &str) -> Result<(), Rejection> {
     let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
     if fits && name.trim() == name { Ok(()) } else { Err(Rejection::BadLabel) }
+}
+
+/// A name or URI as it stands in a certificate; none that stands for many.
+fn check_certificate_name(name: &str) -> Result<(), Rejection> {
+    let fits = (1..=255).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b'*');
+    if fits { Ok(()) } else { Err(Rejection::BadCertificateName) }
 }
 
 /// 64 lower-case hex digits.

@@ -40,6 +40,7 @@ pub struct Means {
     /// Codes that can still be used, oldest first.
     codes: Vec<Code>,
     service_key: bool,
+    certificate: bool,
     api_keys: BTreeMap<ApiKeyId, Timestamp>,
     /// Devices that have a PIN.
     pins: BTreeSet<String>,
@@ -73,6 +74,7 @@ impl Means {
             Proof::SmsCode { challenge } => code(Channel::Sms, *challenge),
             Proof::Assertion => self.service_key,
             Proof::Pin { device } => self.pins.contains(device) && self.pin_tries < PIN_TRIES_MAX,
+            Proof::Certificate { .. } => self.certificate,
             Proof::ApiKey { key } => self.api_keys.get(key).is_some_and(|end| now < *end),
         };
         if counts { Ok(()) } else { Err(Rejection::ProofUsed) }
@@ -108,6 +110,7 @@ impl Means {
             Proof::Password
             | Proof::External { .. }
             | Proof::Assertion
+            | Proof::Certificate { .. }
             | Proof::ApiKey { .. }
             // Unlocks, and stands in no event of the user's own stream.
             | Proof::Pin { .. } => {}
@@ -154,6 +157,9 @@ impl Means {
     pub(super) const fn set_service_key(&mut self) {
         self.service_key = true;
     }
+    pub(super) const fn set_certificate(&mut self) {
+        self.certificate = true;
+    }
     pub(super) fn issue_key(&mut self, key: ApiKeyId, expires_at: Timestamp) {
         self.api_keys.insert(key, expires_at);
     }
@@ -170,8 +176,9 @@ impl Means {
             }
             Removed::Pins => self.pins.clear(),
             Removed::All => {
-                let (service_key, api_keys) = (self.service_key, std::mem::take(&mut self.api_keys));
-                *self = Self { service_key, api_keys, ..Self::default() };
+                let Self { service_key, certificate, .. } = *self;
+                let api_keys = std::mem::take(&mut self.api_keys);
+                *self = Self { service_key, certificate, api_keys, ..Self::default() };
             }
         }
     }

@@ -227,6 +227,7 @@ fn change(user: &mut User, event: &IdentityEvent, at: Timestamp) {
         Is::FactorRemoved(e) => user.means.remove(e.removed),
         Is::CodeSent(e) => user.means.send(e.challenge, e.channel, e.expires_at),
         Is::ServiceKeySet(_) => user.means.set_service_key(),
+        Is::ServiceCertificateSet(_) => user.means.set_certificate(),
         Is::ApiKeyIssued(e) => user.means.issue_key(e.key, e.expires_at),
         Is::ApiKeyRevoked(e) => user.means.revoke_key(e.key),
         Is::LoggedIn(e) => user.begin(e),

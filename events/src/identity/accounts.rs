@@ -113,6 +113,28 @@ pub struct ServiceKeySet {
     pub scopes: Vec<String>,
 }
 
+/// By what a program's certificate is known, among those of authorities that we trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownBy {
+    /// SHA-256 of one certificate, hex; a renewed one must be set again.
+    Sha256(String),
+    /// A name or URI in it (subjectAltName, RFC 8705 section 2.1.2); a renewed one is known too.
+    Name(String),
+}
+
+/// The certificate that a program shows to get tokens (RFC 8705 section 2.1), in the place of the one before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceCertificateSet {
+    /// The program's account.
+    pub user: UserId,
+    /// By what the certificate is known.
+    pub certificate: KnownBy,
+    /// What a token for it may be used for: names of actions.
+    pub scopes: Vec<String>,
+}
+
 /// An API key was made. The key itself is shown once and kept nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -29,6 +29,8 @@ pub enum Factor {
     External,
     /// A signed assertion of a program (RFC 7523).
     Assertion,
+    /// A certificate that a program shows (RFC 8705).
+    Certificate,
     /// An API key.
     ApiKey,
     /// A PIN, which unlocks the screen of one device.
@@ -79,6 +81,11 @@ pub enum Proof {
     },
     /// A signed assertion of a program.
     Assertion,
+    /// A certificate that a program showed, and whose key it holds.
+    Certificate {
+        /// SHA-256 of the certificate, hex.
+        sha256: String,
+    },
     /// An API key.
     ApiKey {
         /// Which one.
@@ -104,6 +111,7 @@ impl Proof {
             Self::SmsCode { .. } => Factor::SmsCode,
             Self::External { .. } => Factor::External,
             Self::Assertion => Factor::Assertion,
+            Self::Certificate { .. } => Factor::Certificate,
             Self::ApiKey { .. } => Factor::ApiKey,
             Self::Pin { .. } => Factor::Pin,
         }
@@ -118,7 +126,7 @@ impl Proof {
             | Self::EmailCode { .. }
             | Self::SmsCode { .. }
             | Self::External { mfa: true, .. } => 1,
-            Self::Passkey { .. } | Self::Assertion => 2,
+            Self::Passkey { .. } | Self::Assertion | Self::Certificate { .. } => 2,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wardbook_events::alerts::Channel;
-use wardbook_events::identity::{AccountKind, Hours, UserCreated};
+use wardbook_events::identity::{AccountKind, Hours, KnownBy, UserCreated};
 use wardbook_events::{
     ApiKeyId, ChallengeId, Ciphertext, Network, PasskeyId, PatientId, Recorded, Role, SessionId, TenantId, UserId,
 };
@@ -72,6 +72,8 @@ pub struct User {
     pub pins: BTreeMap<String, Ciphertext>,
     /// Public key of a program (JSON Web Key).
     pub service_key: Option<String>,
+    /// By what a program's certificate is known.
+    pub certificate: Option<KnownBy>,
     /// What a program's token may be used for.
     pub scopes: BTreeSet<String>,
     /// API keys that nobody revoked, oldest first; some may have run out.
@@ -133,6 +135,7 @@ impl User {
             recovery_used: BTreeSet::new(),
             pins: BTreeMap::new(),
             service_key: None,
+            certificate: None,
             scopes: BTreeSet::new(),
             api_keys: Vec::new(),
             externals: Vec::new(),

@@ -83,6 +83,10 @@ impl View for IdentityView {
                 user.service_key = Some(e.jwk.clone());
                 user.scopes = e.scopes.iter().cloned().collect();
             }),
+            Is::ServiceCertificateSet(e) => change(tx, event, e.user, |user| {
+                user.certificate = Some(e.certificate.clone());
+                user.scopes = e.scopes.iter().cloned().collect();
+            }),
             Is::ApiKeyIssued(e) => issue_key(tx, event, e),
             Is::ApiKeyRevoked(e) => revoke_key(tx, event, e),
 

@@ -142,7 +142,12 @@ fn used(tx: &mut Tx<'_>, user: &mut User, proof: &Proof) -> Result<(), ViewError
         }
         Proof::RecoveryCode { index } => _ = user.recovery_used.insert(*index),
         Proof::EmailCode { challenge } | Proof::SmsCode { challenge } => codes::used(tx, *challenge)?,
-        Proof::Password | Proof::External { .. } | Proof::Assertion | Proof::ApiKey { .. } | Proof::Pin { .. } => {}
+        Proof::Password
+        | Proof::External { .. }
+        | Proof::Assertion
+        | Proof::Certificate { .. }
+        | Proof::ApiKey { .. }
+        | Proof::Pin { .. } => {}
     }
     Ok(())
 }

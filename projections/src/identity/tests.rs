@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use wardbook_events::alerts::Channel;
 use wardbook_events::identity::{
     AccountLocked, AccountUnlocked, ApiKeyIssued, ApiKeyRevoked, ChannelEnrolled, CodeSent, ContactSet,
-    DocumentationModeSet, EndReason, ExternalLinked, ExternalUnlinked, Factor, FactorRemoved, Hours, HoursSet,
+    DocumentationModeSet, EndReason, ExternalLinked, ExternalUnlinked, Factor, FactorRemoved, Hours, HoursSet, KnownBy,
     LoginFailed, NetworksSet, PasskeyEnrolled, PasswordResetRequested, PasswordSet, PlacesSet, Proof,
-    RecoveryCodesIssued, Removed, ServiceKeySet, SessionLocked, SessionRefreshed, SessionSeen, SessionUnlocked,
-    SessionsEnded, SteppedUp, TotpEnrolled, external_stream, session_stream, stream,
+    RecoveryCodesIssued, Removed, ServiceCertificateSet, ServiceKeySet, SessionLocked, SessionRefreshed, SessionSeen,
+    SessionUnlocked, SessionsEnded, SteppedUp, TotpEnrolled, external_stream, session_stream, stream,
 };
 use wardbook_events::{ApiKeyId, ChallengeId, Event, PasskeyId, Role, SessionId};
 
@@ -184,11 +184,15 @@ fn accounts_elsewhere_and_keys_lead_to_their_user() {
     of_user(&mut log, issued(1));
     of_user(&mut log, issued(2));
     of_user(&mut log, ServiceKeySet { user: user(1), jwk: "{}".into(), scopes: vec!["import".into()] });
+    let known_by = KnownBy::Name("urn:lab".into());
+    let scopes = vec!["import".into()];
+    of_user(&mut log, ServiceCertificateSet { user: user(1), certificate: known_by.clone(), scopes });
     let (_dir, views) = views(&log);
     let found = views.identity.user_by_external(&subject()).unwrap().unwrap();
-    assert_eq!((found.user, found.externals.len(), found.version), (user(1), 1, 5));
+    assert_eq!((found.user, found.externals.len(), found.version), (user(1), 1, 6));
     let (owner, one) = views.identity.api_key(key(1)).unwrap().unwrap();
     assert_eq!((owner.user, one.expires_at, one.issued_at), (user(1), at(500), at(3)));
+    assert_eq!(owner.certificate, Some(known_by));
     assert_eq!((owner.service_key, owner.scopes), (Some("{}".into()), ["import".to_owned()].into()));
     let before = log.events.len();
     of_user(&mut log, ApiKeyRevoked { user: user(1), key: key(1) });

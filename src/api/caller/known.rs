@@ -24,6 +24,7 @@ use crate::login::{binding, demands_second};
 use crate::proofs::api_keys;
 use crate::sessions::ending::{self, own_origin};
 use crate::sessions::standing::{Standing, after, standing};
+use crate::tls;
 
 /// What API keys begin with.
 const API_KEY_PREFIX: &str = "wbk_";
@@ -38,6 +39,11 @@ pub(super) async fn authenticate(anyone: Anyone, request: &HttpRequest) -> Resul
     let app = &anyone.app;
     let now = app.now();
     let claims = app.tokens().verify(token, now).map_err(|_| Problem::unauthenticated())?;
+    // Stolen by itself, it is of no use (RFC 8705 section 3).
+    let shown = || tls::clients::shown(request).map(|certificate| certificate.thumbprint());
+    if claims.cnf.as_ref().is_some_and(|bound| shown().as_ref() != Some(&bound.x5t_s256)) {
+        return Err(Problem::unauthenticated());
+    }
     if app.ended().has(claims.sid) || app.ended().has_user(claims.sub) {
         return Err(Problem::unauthenticated());
     }

@@ -110,6 +110,7 @@ impl From<Rejection> for Problem {
             | Rejection::BadScope
             | Rejection::BadKeyLife
             | Rejection::BadKey
+            | Rejection::BadCertificateName
             | Rejection::NoContact
             | Rejection::BadTokenLife
             | Rejection::BadHash => Kind::Invalid,

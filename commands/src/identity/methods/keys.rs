@@ -1,7 +1,7 @@
 //! Accounts elsewhere, and the keys of programs.
 
 use jiff::Timestamp;
-use wardbook_events::identity::{ApiKeyIssued, external_stream, stream};
+use wardbook_events::identity::{ApiKeyIssued, KnownBy, external_stream, stream};
 use wardbook_events::{ApiKeyId, UserId};
 use wardbook_policy::{Action, Permit};
 
@@ -96,6 +96,28 @@ impl Commands {
         let bytes = origin.known_by("set-service-key", &(user, &jwk, &scopes))?;
         self.on_user(context, origin, user, bytes, move |found| {
             Ok(accounts::set_service_key(found.was()?, user, (jwk.clone(), scopes.clone()), &context)?)
+        })
+        .await
+    }
+
+    /// Sets by what the certificate is known that a program shows, and what its tokens may be used for; its sessions end.
+    /// Permit: `ManageServices`.
+    ///
+    /// # Errors
+    /// [`crate::Rejection::BadCertificateName`], [`crate::Rejection::BadScope`] among others.
+    pub async fn set_service_certificate(
+        &self,
+        permit: &Permit,
+        origin: &Origin,
+        user: UserId,
+        certificate: KnownBy,
+        scopes: Vec<String>,
+    ) -> Result<Done<()>, CommandError> {
+        let context = allowed(permit, origin, Action::ManageServices)?;
+        let bytes = origin.known_by("set-service-certificate", &(user, &certificate, &scopes))?;
+        self.on_user(context, origin, user, bytes, move |found| {
+            let set = (certificate.clone(), scopes.clone());
+            Ok(accounts::set_service_certificate(found.was()?, user, set, &context)?)
         })
         .await
     }

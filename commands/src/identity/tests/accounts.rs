@@ -1,7 +1,7 @@
 use wardbook_events::ApiKeyId;
 use wardbook_events::identity::{
-    ApiKeyIssued, ApiKeyRevoked, ExternalLinked, ExternalUnlinked, Hours, HoursSet, NetworksSet, PlacesSet,
-    ServiceKeySet,
+    ApiKeyIssued, ApiKeyRevoked, ExternalLinked, ExternalUnlinked, Hours, HoursSet, KnownBy, NetworksSet, PlacesSet,
+    ServiceCertificateSet, ServiceKeySet,
 };
 
 use super::*;
@@ -188,6 +188,28 @@ fn a_program_signs_with_a_public_key() {
     let log_in = || log_in(1, &[Proof::Assertion]);
     given(&[service()]).when(log_in()).rejected(Rejection::ProofUsed);
     given(&[service(), done.into()]).when(log_in()).then([logged_in_with(1, TONIGHT, &[Proof::Assertion], None)]);
+}
+
+#[test]
+fn a_program_shows_a_certificate() {
+    let set = |certificate: KnownBy| {
+        let set = (certificate, vec!["read-chart".to_owned()]);
+        on(move |was| accounts::set_service_certificate(was, user(2), set, &context()))
+    };
+    let by_hash = || KnownBy::Sha256(hash(1));
+    let done: Event =
+        ServiceCertificateSet { user: user(2), certificate: by_hash(), scopes: vec!["read-chart".into()] }.into();
+    given(&[service()]).when(set(by_hash())).then([done.clone()]);
+    given(&[created(NURSE)]).when(set(by_hash())).rejected(Rejection::WrongAccountKind);
+    given(&[service()]).when(set(KnownBy::Sha256("9F".repeat(32)))).rejected(Rejection::BadHash);
+    for bad in ["", "*.lab.example", "a b", "l\u{e4}b", &"x".repeat(256)] {
+        given(&[service()]).when(set(KnownBy::Name(bad.into()))).rejected(Rejection::BadCertificateName);
+    }
+    let proof = [Proof::Certificate { sha256: hash(1) }];
+    given(&[service()]).when(log_in(1, &proof)).rejected(Rejection::ProofUsed);
+    let begun = logged_in_with(1, TONIGHT, &proof, None);
+    given(&[service(), done.clone()]).when(log_in(1, &proof)).then([begun.clone()]);
+    given(&[service(), done.clone(), begun]).when(set(by_hash())).then([done, ended(&[1], EndReason::FactorChanged)]);
 }
 
 #[test]
