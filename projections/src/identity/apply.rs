@@ -55,7 +55,7 @@ pub(super) fn code_key(challenge: ChallengeId) -> Vec<u8> {
 
 impl View for IdentityView {
     const NAME: &'static str = "identity";
-    const CODE_VERSION: u32 = 4;
+    const CODE_VERSION: u32 = 5;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         use IdentityEvent as Is;
