@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 use wardbook_commands::Commands;
 use wardbook_events::{Client, Encoded, Event, EventId, Meta, PatientId};
-use wardbook_keys::{Keys, KeysConfig, RootKey};
+use wardbook_keys::{Keys, KeysConfig};
 use wardbook_ledger::{Draft, ExpectedVersion, Ledger, LedgerConfig, Micros, Payload, Progress, Receipt, SubjectId};
 use wardbook_policy::Policies;
 use wardbook_projections::{ViewError, Views, ViewsConfig};
@@ -25,6 +25,7 @@ use crate::panels::Assigning;
 use crate::passwords::{PasswordError, Passwords};
 use crate::proofs::external::Providers;
 use crate::proofs::send::SentCodes;
+use crate::root::Root;
 use crate::sessions::{FailedLogins, InUse, JustEnded, UnknownNames};
 use crate::tokens::{TokenKeyError, Tokens};
 
@@ -97,6 +98,7 @@ struct Inner {
     clock: Clock,
     chance: Chance,
     ledger: Ledger,
+    root: Root,
     keys: Keys,
     policies: Policies,
     commands: Commands,
@@ -141,8 +143,10 @@ impl App {
             true => Policies::shipped()?,
             false => Policies::load(&config.policy.dir)?,
         };
-        let root = RootKey::load_or_create(&data.keys().join("root.key"))?;
-        let mut keys = KeysConfig::new(data.keys().join("keys.sqlite"), root);
+        let key_store = data.keys().join("keys.sqlite");
+        let root = crate::root::open(&config.keys, &data, !key_store.exists())?;
+        let mut keys = KeysConfig::new(key_store, Arc::clone(&root));
+        keys.clock = Box::new(clock.clone());
         keys.forms = config.search.forms();
         let keys = Keys::open_store(keys)?;
         if options.accept_rollback {
@@ -185,6 +189,7 @@ impl App {
             clock,
             chance,
             ledger,
+            root,
             keys,
             policies,
             commands,
@@ -259,6 +264,11 @@ impl App {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.0.ledger
+    }
+    /// Where the root key lives.
+    #[must_use]
+    pub fn root(&self) -> &Root {
+        &self.0.root
     }
     /// The keys.
     #[must_use]

@@ -60,6 +60,13 @@ impl Clock {
     }
 }
 
+/// Keys in memory age by it.
+impl wardbook_keys::Clock for Clock {
+    fn elapsed(&self) -> Duration {
+        self.passed()
+    }
+}
+
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.0 {

@@ -22,6 +22,7 @@ mod care_teams;
 mod data_dir;
 mod error;
 mod external;
+mod keys;
 mod search;
 
 pub use backup::Backup;
@@ -29,6 +30,7 @@ pub use care_teams::CareTeams;
 pub use data_dir::DataDir;
 pub use error::ConfigError;
 pub use external::External;
+pub use keys::{KeyFile, KeyKms, KeyPkcs11, KeyVault, Keys, Provider};
 pub use search::Search;
 
 /// Everything that can be set.
@@ -43,6 +45,8 @@ pub struct Config {
     pub tls: Tls,
     /// The event ledger.
     pub ledger: Ledger,
+    /// Where the root key lives.
+    pub keys: Keys,
     /// Who may do what.
     pub policy: Policy,
     /// Access tokens and sessions.
@@ -96,6 +100,7 @@ macro_rules! section {
         }
     };
 }
+pub(crate) use section;
 
 mod tls;
 
@@ -568,7 +573,7 @@ impl Config {
         ];
         match rules.into_iter().chain(self.tls.rules()).find(|(holds, ..)| !holds) {
             Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
-            None => self.backup.check(),
+            None => self.keys.check().and_then(|()| self.backup.check()),
         }
     }
 }

@@ -29,6 +29,7 @@ pub mod passwords;
 pub mod proofs;
 pub mod rebuild;
 pub mod recorded;
+pub mod root;
 pub mod sessions;
 pub mod stages;
 pub mod strangers;

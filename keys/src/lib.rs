@@ -17,6 +17,7 @@ mod locked;
 mod making;
 mod material;
 mod open;
+mod outage;
 pub mod providers;
 mod reseal;
 mod ring;

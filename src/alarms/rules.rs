@@ -7,6 +7,7 @@ use wardbook_events::break_glass::{BreakGlassEvent, ReviewOutcome};
 use wardbook_events::elevations::ElevationEvent;
 use wardbook_events::governance::GovernanceEvent;
 use wardbook_events::identity::{EndReason, IdentityEvent};
+use wardbook_events::keys::KeyEvent;
 use wardbook_events::{CorrelationId, Event, EventId, PatientId, Recorded, TenantId, UserId};
 
 /// The rule of `[limits]` that bounds how many patients one user opens in an hour.
@@ -65,6 +66,7 @@ pub fn may_matter(event_type: &str) -> bool {
             | "patients.corrected"
             | "care-teams.member-assigned"
             | "governance.certificate-expiring"
+            | "keys.provider-unreachable"
     )
 }
 
@@ -96,6 +98,7 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
     };
     Some(match event {
         Event::BreakGlass(BreakGlassEvent::Started(_)) => (AlertKind::BreakGlassStarted, Severity::High),
+        Event::Key(KeyEvent::ProviderUnreachable(_)) => (AlertKind::KeyProviderUnreachable, Severity::Critical),
         Event::BreakGlass(BreakGlassEvent::Reviewed(e)) if e.outcome == ReviewOutcome::Inappropriate => {
             (AlertKind::BreakGlassInappropriate, Severity::Critical)
         }

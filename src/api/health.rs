@@ -18,6 +18,9 @@ pub struct Health {
     /// What is in the way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// Where the root key lives, and whether that place answered when it was last asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_key: Option<RootKeyHealth>,
     /// Version of the program.
     pub version: &'static str,
     /// The certificates, if the server speaks TLS.
@@ -34,11 +37,21 @@ pub struct Certificates {
     pub refused: bool,
 }
 
+/// Health of the place where the root key lives. While it does not answer, keys in memory serve for some minutes, and what
+/// needs none goes on: so this alone does not make the service unready.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RootKeyHealth {
+    /// `file`, `vault`, `aws-kms` or `pkcs11`.
+    pub provider: &'static str,
+    /// `reachable`, `refusing` (our credentials or the key), `unreachable`, or `unknown` before it was asked.
+    pub state: &'static str,
+}
+
 /// Whether the process answers at all.
 #[utoipa::path(tag = "health", responses((status = 200, description = "it answers", body = Health)))]
 #[get("/health/live")]
 pub async fn health_live() -> Result<HttpResponse, Problem> {
-    answer::json(StatusCode::OK, &health("ok", Vec::new(), None))
+    answer::json(StatusCode::OK, &health("ok", Vec::new(), None, None))
 }
 
 /// Whether it takes requests: ledger open, views whole and following.
@@ -61,11 +74,18 @@ pub async fn health_ready(anyone: Anyone, tls: Option<web::Data<Tls>>) -> Result
         let days_left = tls.certificates().iter().map(|one| one.days_left(app.now())).min()?;
         Some(Certificates { days_left, refused: tls.refused().is_some() })
     });
-    answer::json(code, &health(status, reasons, certificates))
+    let root = app.root();
+    let root_key = RootKeyHealth { provider: root.name(), state: root.state().name() };
+    answer::json(code, &health(status, reasons, Some(root_key), certificates))
 }
 
-const fn health(status: &'static str, reasons: Vec<String>, certificates: Option<Certificates>) -> Health {
-    Health { status, reasons, version: env!("CARGO_PKG_VERSION"), certificates }
+const fn health(
+    status: &'static str,
+    reasons: Vec<String>,
+    root_key: Option<RootKeyHealth>,
+    certificates: Option<Certificates>,
+) -> Health {
+    Health { status, reasons, root_key, version: env!("CARGO_PKG_VERSION"), certificates }
 }
 
 /// Public keys that clients may pin, now and next (ENC-20); none if TLS ends in front of this server.

@@ -82,6 +82,8 @@ kinds! {
     Internal = 500 "internal" "something failed on our side";
     /// Overloaded or stopping.
     Unavailable = 503 "unavailable" "the service cannot take the request now";
+    /// The root key's provider does not answer, so nothing sealed can be opened or sealed.
+    KeysUnavailable = 503 "keys-unavailable" "the keys cannot be reached now";
     /// The views have not reached the position asked for.
     ViewsBehind = 503 "views-behind" "the views have not caught up yet";
 }

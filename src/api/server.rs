@@ -134,6 +134,7 @@ impl Serving {
             actix_web::rt::spawn(sweep_sessions(app.clone())),
             actix_web::rt::spawn(tend_keys(app.clone())),
             actix_web::rt::spawn(tend_backups(app.clone())),
+            actix_web::rt::spawn(crate::root::watch(app.clone())),
         ];
         if let Some(tls) = &self.tls {
             tasks.push(actix_web::rt::spawn(tend_certificates(app.clone(), tls.clone(), signals)));

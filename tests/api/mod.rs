@@ -13,6 +13,7 @@ mod elevations;
 mod external;
 mod factors;
 mod hidden;
+mod keys_outage;
 mod ledger;
 mod limits;
 mod passwords;

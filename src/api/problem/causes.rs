@@ -1,7 +1,7 @@
 //! What each of our errors means to a caller.
 
 use wardbook_commands::{CommandError, Rejection};
-use wardbook_keys::OpenError;
+use wardbook_keys::{OpenError, RootError};
 use wardbook_ledger::{AppendError, ProveError, ReadError};
 use wardbook_projections::ViewError;
 
@@ -22,6 +22,18 @@ fn stopped(reason: &str) -> Problem {
         "the service is stopping: whether a change was made is not known, send it again with the same Idempotency-Key",
     )
     .retry_after(10)
+}
+
+/// A failure for want of a key. If nothing is wrong but the way to the root key's provider, it passes.
+pub(super) fn of_keys(what: &'static str, root: Option<&RootError>, error: &dyn std::fmt::Display) -> Problem {
+    let Some(retry_after) = root.and_then(RootError::retry_after) else { return Problem::internal(what, error) };
+    tracing::warn!(what, cause = %error, "for want of a key");
+    let seconds = u32::try_from(retry_after.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1);
+    Problem::new(
+        Kind::KeysUnavailable,
+        "the root key's provider cannot be reached, and the keys in memory have aged out: nothing was opened, try again",
+    )
+    .retry_after(seconds)
 }
 
 impl From<Refusal> for Problem {
@@ -73,8 +85,18 @@ impl From<CommandError> for Problem {
             CommandError::Refused(AppendError::TooLarge { .. }) => {
                 Self::new(Kind::TooLarge, "the change is too large: split it")
             }
-            other => Self::internal("a command failed", &other),
+            other => of_keys("a command failed", root_of(&other), &other),
         }
+    }
+}
+
+fn root_of(error: &CommandError) -> Option<&RootError> {
+    match error {
+        CommandError::Key(error) => error.root(),
+        CommandError::Seal(error) => error.root(),
+        CommandError::Token(error) => error.root(),
+        CommandError::Secret(error) => error.root(),
+        _ => None,
     }
 }
 
@@ -144,7 +166,7 @@ impl From<OpenError> for Problem {
         match error {
             // The person is forgotten: what was sealed is no more, for anyone.
             OpenError::Destroyed { .. } => Self::not_found(),
-            other => Self::internal("a sealed value was not opened", &other),
+            other => of_keys("a sealed value was not opened", other.root(), &other),
         }
     }
 }
@@ -180,7 +202,7 @@ impl From<crate::recorded::EntryError> for Problem {
 
 impl From<wardbook_keys::TokenError> for Problem {
     fn from(error: wardbook_keys::TokenError) -> Self {
-        Self::internal("a search token could not be made", &error)
+        of_keys("a search token could not be made", error.root(), &error)
     }
 }
 
@@ -231,7 +253,8 @@ impl From<LoginError> for Problem {
             LoginError::NoChance(error) => error.into(),
             LoginError::Proof(error) => error.into(),
             LoginError::End(error) => error.into(),
-            other @ (LoginError::Secret(_) | LoginError::Token(_)) => Self::internal("a login failed", &other),
+            LoginError::Secret(ref secret) => of_keys("a login failed", secret.root(), &error),
+            other @ LoginError::Token(_) => Self::internal("a login failed", &other),
         }
     }
 }
@@ -258,7 +281,7 @@ impl From<NewPasswordError> for Problem {
     fn from(error: NewPasswordError) -> Self {
         match error {
             NewPasswordError::Password(error) => error.into(),
-            NewPasswordError::Secret(error) => Self::internal("a password before could not be opened", &error),
+            NewPasswordError::Secret(error) => of_keys("a password before could not be opened", error.root(), &error),
         }
     }
 }
