@@ -257,6 +257,7 @@ fn concerned(event: &Event) -> &[PatientId] {
     match event {
         Event::Access(AccessEvent::ChartOpened(e)) => from_ref(&e.patient),
         Event::Access(AccessEvent::RecordsOpened(e)) => from_ref(&e.patient),
+        Event::Access(AccessEvent::DocumentOpened(e)) => from_ref(&e.patient),
         Event::Access(AccessEvent::PatientsSearched(e)) => &e.found,
         Event::Access(AccessEvent::Denied(e)) => e.patient.as_slice(),
         Event::BreakGlass(BreakGlassEvent::Started(e)) => from_ref(&e.patient),
@@ -271,6 +272,7 @@ fn grounds(event: &Event) -> &[String] {
     match event {
         Event::Access(AccessEvent::ChartOpened(e)) => &e.grounds.policies,
         Event::Access(AccessEvent::RecordsOpened(e)) => &e.grounds.policies,
+        Event::Access(AccessEvent::DocumentOpened(e)) => &e.grounds.policies,
         Event::Access(AccessEvent::PatientsSearched(e)) => &e.grounds.policies,
         Event::Access(AccessEvent::Denied(e)) => &e.policies,
         _ => &[],

@@ -17,6 +17,7 @@ use crate::alarms::{Alarms, Parts};
 use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
+use crate::documents::Documents;
 use crate::follower::{Follower, FollowerError};
 use crate::hours::WorkingHours;
 use crate::limits::Limits;
@@ -65,6 +66,9 @@ pub enum OpenError {
     /// The settings of messages.
     #[error(transparent)]
     Notify(#[from] crate::notify::SetupError),
+    /// The object store.
+    #[error(transparent)]
+    Documents(#[from] crate::documents::StoreError),
     /// The threads that raise and deliver alerts.
     #[error("the threads of the alarms could not be started: {0}")]
     Alarms(std::io::Error),
@@ -105,6 +109,7 @@ struct Inner {
     views: Arc<Views>,
     follower: Follower,
     alarms: Alarms,
+    documents: Documents,
     tokens: Tokens,
     passwords: Passwords,
     notifier: Notifier,
@@ -136,7 +141,15 @@ impl App {
         progress: &dyn Progress,
     ) -> Result<Self, OpenError> {
         let hours = WorkingHours::new(&config.organisation.time_zone, &config.organisation.working_hours)?;
-        for path in [data.root().to_owned(), data.ledger(), data.published(), data.keys(), data.views()] {
+        for path in [
+            data.root().to_owned(),
+            data.ledger(),
+            data.published(),
+            data.keys(),
+            data.views(),
+            data.documents(),
+            data.uploads(),
+        ] {
             private_dir(&path)?;
         }
         let policies = match config.policy.dir.as_os_str().is_empty() {
@@ -163,6 +176,7 @@ impl App {
             clock.clone(),
             progress,
         )?;
+        let documents = Documents::open(&config.documents, &data)?;
         let tokens = Tokens::open(&data.tokens(), config.tokens.clone(), clock.now())?;
         let passwords = Passwords::new(&passwords_of(&config), chance.clone())?;
         let webauthn = crate::proofs::passkeys::set_up(&config.webauthn)?;
@@ -196,6 +210,7 @@ impl App {
             views,
             follower,
             alarms,
+            documents,
             tokens,
             passwords,
             notifier,
@@ -294,6 +309,11 @@ impl App {
     #[must_use]
     pub fn views(&self) -> &Views {
         &self.0.views
+    }
+    /// The objects of documents.
+    #[must_use]
+    pub fn documents(&self) -> &Documents {
+        &self.0.documents
     }
     /// What feeds the views.
     #[must_use]

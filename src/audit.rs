@@ -293,6 +293,7 @@ fn groups_of(event: &Event) -> GroupSet {
     match event {
         Event::Access(AccessEvent::ChartOpened(e)) => e.groups,
         Event::Access(AccessEvent::RecordsOpened(e)) => e.groups,
+        Event::Access(AccessEvent::DocumentOpened(e)) => e.groups,
         Event::Access(AccessEvent::PatientsSearched(e)) => e.groups,
         _ => GroupSet::EMPTY,
     }

@@ -20,6 +20,7 @@ use wardbook_events::values::Email;
 mod backup;
 mod care_teams;
 mod data_dir;
+mod documents;
 mod error;
 mod external;
 mod keys;
@@ -28,6 +29,7 @@ mod search;
 pub use backup::Backup;
 pub use care_teams::CareTeams;
 pub use data_dir::DataDir;
+pub use documents::{Documents, Place as DocumentsPlace};
 pub use error::ConfigError;
 pub use external::External;
 pub use keys::{KeyFile, KeyKms, KeyPkcs11, KeyVault, Keys, Provider};
@@ -83,6 +85,8 @@ pub struct Config {
     pub search: Search,
     /// Where backups go, and how long they are kept.
     pub backup: Backup,
+    /// Documents and images.
+    pub documents: Documents,
     /// The read models.
     pub views: Views,
 }
@@ -572,6 +576,7 @@ impl Config {
             (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),
         ];
         match rules.into_iter().chain(self.tls.rules()).find(|(holds, ..)| !holds) {
+        match rules.into_iter().chain(self.documents.rules()).find(|(holds, ..)| !holds) {
             Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
             None => self.keys.check().and_then(|()| self.backup.check()),
         }

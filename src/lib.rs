@@ -12,6 +12,7 @@ pub mod chart;
 pub mod clock;
 pub mod config;
 pub mod disclosure;
+pub mod documents;
 pub mod emergencies;
 pub mod evidence;
 pub mod fhir;

@@ -123,7 +123,7 @@ pub fn of_the_ledger(entry: &Entry) -> TrailEntry {
 
 /// Members of bodies whose values are sealed; the tokens, which would let two patients be compared; and which patients
 /// are decoys, which is for nobody to know but who made them so (ACC-21).
-const SEALED: [&str; 9] = ["old", "new", "body", "text", "hash", "tokens", "detail", "note", "decoy"];
+const SEALED: [&str; 10] = ["old", "new", "body", "object_key", "text", "hash", "tokens", "detail", "note", "decoy"];
 
 /// What an alert is about stands in the list of alerts, for those who answer them: it could say that a patient is a decoy.
 const OF_ALERTS: [&str; 2] = ["kind", "severity"];

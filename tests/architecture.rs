@@ -27,7 +27,7 @@ const ONLY: [(&str, &[&str]); 6] = [
 ];
 
 /// The areas: one file stem each on every layer.
-const AREAS: [&str; 15] = [
+const AREAS: [&str; 16] = [
     "patients",
     "records",
     "care_teams",
@@ -40,6 +40,7 @@ const AREAS: [&str; 15] = [
     "alerts",
     "elevations",
     "access_reviews",
+    "documents",
     "keys",
     "backups",
     "governance",

@@ -44,6 +44,7 @@ enum Purpose {
     Record = 3,
     User = 4,
     Number = 5,
+    Document = 6,
     Elevation = 20,
     Review = 21,
 }
@@ -88,6 +89,11 @@ impl Ids {
     #[must_use]
     pub fn record(&self) -> RecordId {
         RecordId::new(self.id(Purpose::Record, 0))
+    }
+    /// The id of the document that the request begins to upload.
+    #[must_use]
+    pub fn document(&self) -> RecordId {
+        RecordId::new(self.id(Purpose::Document, 0))
     }
     /// The id of the user whom the request creates.
     #[must_use]

@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod break_glass;
 pub mod care_teams;
 pub mod consent;
+pub mod documents;
 pub mod elevations;
 pub mod identity;
 pub mod patients;

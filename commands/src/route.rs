@@ -6,6 +6,7 @@ use wardbook_events::alerts::{self, AlertEvent};
 use wardbook_events::break_glass::{self, BreakGlassEvent};
 use wardbook_events::care_teams::{self, CareTeamEvent};
 use wardbook_events::consent::{self, ConsentEvent};
+use wardbook_events::documents::{self, DocumentEvent};
 use wardbook_events::elevations::{self, ElevationEvent};
 use wardbook_events::identity::{self, IdentityEvent};
 use wardbook_events::keys::{self, KeyEvent};
@@ -36,6 +37,7 @@ pub fn route(event: &Event, tenant: TenantId) -> Route {
     match event {
         Event::Patient(event) => of_patient_event(event),
         Event::Record(event) => of_record_event(event),
+        Event::Document(event) => of_document_event(event),
         Event::CareTeam(CareTeamEvent::MemberAssigned(e)) => of_patient(care_teams::stream(e.patient), e.patient),
         Event::CareTeam(CareTeamEvent::MemberEnded(e)) => of_patient(care_teams::stream(e.patient), e.patient),
         Event::Access(event) => of_access_event(event, tenant),
@@ -141,6 +143,16 @@ fn of_record_event(event: &RecordEvent) -> Route {
     of_patient(records::stream(record), patient)
 }
 
+fn of_document_event(event: &DocumentEvent) -> Route {
+    let (document, patient) = match event {
+        DocumentEvent::Added(e) => (e.document, e.patient),
+        DocumentEvent::Retracted(e) => (e.document, e.patient),
+        DocumentEvent::Resealed(e) => (e.document, e.patient),
+        DocumentEvent::FoundDamaged(e) => (e.document, e.patient),
+    };
+    of_patient(documents::stream(document), patient)
+}
+
 fn of_access_event(event: &AccessEvent, tenant: TenantId) -> Route {
     let about = |patient: Option<PatientId>| match patient {
         Some(patient) => of_patient(access::patient_stream(patient), patient),
@@ -149,6 +161,7 @@ fn of_access_event(event: &AccessEvent, tenant: TenantId) -> Route {
     match event {
         AccessEvent::ChartOpened(e) => about(Some(e.patient)),
         AccessEvent::RecordsOpened(e) => about(Some(e.patient)),
+        AccessEvent::DocumentOpened(e) => about(Some(e.patient)),
         AccessEvent::AccessListRead(e) => about(Some(e.patient)),
         AccessEvent::Denied(e) => about(e.patient),
         AccessEvent::AuditRead(e) => about(e.patient),

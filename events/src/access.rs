@@ -90,6 +90,23 @@ pub struct RecordsOpened {
     pub grounds: Grounds,
 }
 
+/// The content of a document was downloaded, or a part of it. Listing documents is [`RecordsOpened`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentOpened {
+    /// The patient.
+    pub patient: PatientId,
+    /// The document.
+    pub document: RecordId,
+    /// The first byte and the one after the last, if only a part was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<(u64, u64)>,
+    /// The groups of fields that could be disclosed.
+    pub groups: GroupSet,
+    /// On what grounds.
+    pub grounds: Grounds,
+}
+
 /// Patients were searched for; those found are the event's subjects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -210,6 +227,7 @@ area_events! {
     AccessEvent in "access", upcast upcast {
         "chart-opened" v 2 => ChartOpened(ChartOpened),
         "records-opened" v 2 => RecordsOpened(RecordsOpened),
+        "document-opened" v 1 => DocumentOpened(DocumentOpened),
         "patients-searched" v 2 => PatientsSearched(PatientsSearched),
         "denied" v 1 => Denied(AccessDenied),
         "unknown-patient-requested" v 1 => UnknownPatientRequested(UnknownPatientRequested),

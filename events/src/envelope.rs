@@ -10,6 +10,7 @@ use crate::backups::BackupEvent;
 use crate::break_glass::BreakGlassEvent;
 use crate::care_teams::CareTeamEvent;
 use crate::consent::ConsentEvent;
+use crate::documents::DocumentEvent;
 use crate::elevations::ElevationEvent;
 use crate::governance::GovernanceEvent;
 use crate::identity::IdentityEvent;
@@ -129,6 +130,7 @@ macro_rules! event {
 event! {
     "patients" => Patient(PatientEvent),
     "records" => Record(RecordEvent),
+    "documents" => Document(DocumentEvent),
     "care-teams" => CareTeam(CareTeamEvent),
     "access" => Access(AccessEvent),
     "identity" => Identity(IdentityEvent),

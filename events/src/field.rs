@@ -180,6 +180,14 @@ fields! {
     RecordAddendum = "record.addendum", Clinical, Phi;
     /// [`crate::records::Addendum`] to a record with a sensitivity label.
     SensitiveAddendum = "record.sensitive-addendum", Sensitive, Sensitive;
+    /// [`crate::documents::DocumentBody`] without a sensitivity label.
+    Document = "document.body", Clinical, Phi;
+    /// [`crate::documents::DocumentBody`] with a sensitivity label.
+    SensitiveDocument = "document.sensitive-body", Sensitive, Sensitive;
+    /// The key of the object of a document without a sensitivity label.
+    DocumentKey = "document.key", Clinical, Phi;
+    /// The key of the object of a document with a sensitivity label.
+    SensitiveDocumentKey = "document.sensitive-key", Sensitive, Sensitive;
     /// Free text of why a chart was opened or a record changed.
     Reason = "reason", Clinical, Phi;
 }

@@ -164,6 +164,44 @@ pub enum OpenError {
     KeyStore(#[from] StoreError),
 }
 
+/// An object in the store, or a chunk of it, is not what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// Its end is missing.
+    #[error("the object has {found} bytes instead of {expected}: its end is missing; restore it from a backup")]
+    Cut {
+        /// Bytes as they were written.
+        expected: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// Something was added to it.
+    #[error("the object has {found} bytes instead of {expected}: something was added; restore it from a backup")]
+    TooLong {
+        /// Bytes as they were written.
+        expected: u64,
+        /// Bytes that there are.
+        found: u64,
+    },
+    /// A chunk of the same object stands at another place.
+    #[error("chunk {of} of the object stands where chunk {chunk} should be; restore it from a backup")]
+    Misplaced {
+        /// The place.
+        chunk: u64,
+        /// Where it belongs.
+        of: u64,
+    },
+    /// A chunk does not authenticate: its bytes changed, or it is of another object.
+    #[error("chunk {chunk} of the object does not authenticate; restore it from a backup")]
+    Damaged {
+        /// The place.
+        chunk: u64,
+    },
+    /// A chunk has not the length that belongs to its place, or there is no such place.
+    #[error("the chunk has not the length that belongs to its place")]
+    WrongSize,
+}
+
 /// A token could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]

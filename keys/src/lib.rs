@@ -28,6 +28,7 @@ mod secrets;
 mod siv;
 mod sounds;
 mod store;
+mod stream;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ mod uses;
 
 pub use backup_key::{BackupKey, BackupKeyError, PartDamaged, PartKey};
 pub use cache::{CacheLimits, Clock, MonotonicClock};
-pub use error::{KeyError, OpenError, SealError, SecretError, StoreError, TokenError};
+pub use error::{KeyError, ObjectError, OpenError, SealError, SecretError, StoreError, TokenError};
 pub use forms::{FORMS_VERSION, Forms, SearchValues};
 pub use keys::{Keys, KeysConfig};
 pub use locked::locked_memory;
@@ -47,5 +48,6 @@ pub use reseal::RetokenError;
 pub use root::{RootError, RootKeyProvider, RootVersion};
 pub use rotation::{KeysStatus, RootStatus, VersionStatus};
 pub use store::{Due, KeyDump, KeyState, Standing};
+pub use stream::{OBJECT_CHUNK, OBJECT_FORM, ObjectId, ObjectKey, ObjectOpener, ObjectSealer, SEALED_CHUNK, Staging};
 pub use tokens::{AnyOf, Matching, SearchTerms};
 pub use uses::{CallerUses, KeyUses, TenantUses};

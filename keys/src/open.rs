@@ -29,17 +29,21 @@ impl Keys {
     }
 }
 
+/// Whether the permit is for this organisation and patient.
+pub fn check_place<T>(permit: &Permit, sealed: &Sealed<T>) -> Result<(), OpenError> {
+    let patient = sealed.subject();
+    if permit.tenant() != sealed.tenant() {
+        return Err(OpenError::WrongTenant);
+    }
+    if permit.patient() != Some(patient) { Err(OpenError::WrongPatient { patient }) } else { Ok(()) }
+}
+
 fn check<T>(permit: &Permit, receipt: &Receipt, sealed: &Sealed<T>) -> Result<(), OpenError> {
     let (patient, field) = (sealed.subject(), sealed.field());
     if receipt.event_id().as_bytes() != permit.event().bytes() {
         return Err(OpenError::WrongEvent);
     }
-    if permit.tenant() != sealed.tenant() {
-        return Err(OpenError::WrongTenant);
-    }
-    if permit.patient() != Some(patient) {
-        return Err(OpenError::WrongPatient { patient });
-    }
+    check_place(permit, sealed)?;
     if !receipt.covers(&SubjectId::from_bytes(*patient.bytes())) {
         return Err(OpenError::NotCovered { patient });
     }

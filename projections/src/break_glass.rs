@@ -151,6 +151,10 @@ impl View for BreakGlassView {
                 let Some(emergency) = e.grounds.emergency else { return Ok(()) };
                 e.records.iter().try_for_each(|record| touch(tx, emergency, 2, record.bytes()))
             }
+            Event::Access(AccessEvent::DocumentOpened(e)) => {
+                let Some(emergency) = e.grounds.emergency else { return Ok(()) };
+                touch(tx, emergency, 2, e.document.bytes())
+            }
             Event::BreakGlass(BreakGlassEvent::Started(e)) => start(tx, event, e),
             Event::BreakGlass(BreakGlassEvent::Extended(e)) => change(tx, event, e.emergency, |_, known| {
                 (known.expires_at, known.extended) = (e.expires_at, true);

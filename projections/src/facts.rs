@@ -225,6 +225,7 @@ impl FactsCache {
                     | PatientEvent::Parted(_),
                 ) => self.patients.clear(),
                 Event::Record(_)
+                | Event::Document(_)
                 | Event::Access(_)
                 | Event::Alert(_)
                 | Event::AccessReview(_)

@@ -14,6 +14,7 @@ pub mod backups;
 pub mod break_glass;
 pub mod care_teams;
 pub mod consent;
+pub mod documents;
 pub mod elevations;
 mod error;
 mod facts;

@@ -12,6 +12,7 @@ use crate::backups::BackupsView;
 use crate::break_glass::BreakGlassView;
 use crate::care_teams::CareTeamsView;
 use crate::consent::ConsentView;
+use crate::documents::DocumentsView;
 use crate::elevations::ElevationsView;
 use crate::error::ViewError;
 use crate::facts::FactsCache;
@@ -177,6 +178,8 @@ views! {
     Patients, patients: PatientsView;
     /// Clinical entries.
     Records, records: RecordsView;
+    /// Documents.
+    Documents, documents: DocumentsView;
     /// Care teams.
     CareTeams, care_teams: CareTeamsView;
     /// Users and sessions.

@@ -53,6 +53,7 @@ pub fn may_matter(event_type: &str) -> bool {
         event_type,
         "access.chart-opened"
             | "access.records-opened"
+            | "access.document-opened"
             | "access.patients-searched"
             | "access.denied"
             | "access.throttled"
@@ -94,6 +95,7 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
     let (opened, emergency) = match event {
         Event::Access(AccessEvent::ChartOpened(e)) => (true, e.grounds.emergency.is_some()),
         Event::Access(AccessEvent::RecordsOpened(e)) => (true, e.grounds.emergency.is_some()),
+        Event::Access(AccessEvent::DocumentOpened(e)) => (true, e.grounds.emergency.is_some()),
         _ => (false, false),
     };
     Some(match event {
@@ -147,6 +149,7 @@ fn subject(event: &Event) -> Subject {
     match event {
         Event::Access(AccessEvent::ChartOpened(e)) => of(Some(e.patient)),
         Event::Access(AccessEvent::RecordsOpened(e)) => of(Some(e.patient)),
+        Event::Access(AccessEvent::DocumentOpened(e)) => of(Some(e.patient)),
         Event::Access(AccessEvent::Denied(e)) => of(e.patient),
         // Of several only the event itself says who they were.
         Event::Access(AccessEvent::PatientsSearched(e)) => of(match e.found.as_slice() {

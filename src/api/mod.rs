@@ -11,6 +11,7 @@ pub mod caller;
 pub mod care_teams;
 pub mod consent;
 pub mod cookies;
+pub mod documents;
 pub mod drafts;
 pub mod edge;
 pub mod elevations;
@@ -32,6 +33,7 @@ pub mod schema;
 pub mod server;
 pub mod services;
 pub mod sessions;
+pub mod uploads;
 pub mod users;
 
 use actix_web::error::{self, JsonPayloadError};
@@ -99,6 +101,14 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(drafts::list_drafts)
             .service(drafts::read_draft)
             .service(drafts::discard_draft)
+            .service(documents::list_documents)
+            .service(documents::read_content)
+            .service(documents::retract_document)
+            .service(uploads::begin_upload)
+            .service(uploads::read_upload)
+            .service(uploads::append_upload)
+            .service(uploads::finish_upload)
+            .service(uploads::discard_upload)
             .service(consent::list_consents)
             .service(consent::restrict_access)
             .service(consent::lift_restriction)

@@ -9,8 +9,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
-    access_reviews, alerts, audit, auth, backups, break_glass, care_teams, consent, drafts, elevations, external,
-    factors, health, ledger, passwords, patients, places, policy, projections, records, replay, services, sessions,
+    access_reviews, alerts, audit, auth, backups, break_glass, care_teams, consent, documents, drafts, elevations,
+    external, factors, health, ledger, passwords, patients, places, policy, projections, records, replay, services,
+    sessions, uploads,
     users,
 };
 
@@ -29,6 +30,8 @@ use crate::api::{
         sessions::set_documentation_mode, sessions::list_sessions_of, sessions::end_sessions_of, sessions::end_session_of, sessions::unlock_user,
         patients::register_patient, patients::read_patient, patients::search_patients, patients::correct_patient, patients::flag_patient, places::place_patient, patients::merge_patient, patients::unmerge_patient,
         records::add_record, records::list_records, records::read_record, records::amend_record, records::sign_record, records::add_addendum, records::retract_record,
+        documents::list_documents, documents::read_content, documents::retract_document,
+        uploads::begin_upload, uploads::read_upload, uploads::append_upload, uploads::finish_upload, uploads::discard_upload,
         drafts::save_draft, drafts::list_drafts, drafts::read_draft, drafts::discard_draft,
         consent::list_consents, consent::restrict_access, consent::lift_restriction, consent::permit_disclosure, consent::withdraw_disclosure, consent::grant_proxy, consent::end_proxy,
         elevations::request_elevation, elevations::list_elevations, elevations::approve_elevation, elevations::refuse_elevation, elevations::end_elevation, elevations::review_elevation,

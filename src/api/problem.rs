@@ -5,6 +5,7 @@
 //! What is our own fault is logged with its cause and answered without it.
 
 mod causes;
+mod documents;
 mod proofs;
 
 use std::borrow::Cow;
@@ -70,6 +71,8 @@ kinds! {
     TooLarge = 413 "too-large" "the request is too large";
     /// The body is of another kind than expected.
     UnsupportedMediaType = 415 "unsupported-media-type" "the body must be application/json";
+    /// The document has none of the bytes asked for.
+    RangeNotSatisfiable = 416 "range-not-satisfiable" "the document has none of these bytes";
     /// A value breaks a rule.
     Invalid = 422 "invalid-value" "a value is not valid";
     /// Too many logins failed.
@@ -78,6 +81,8 @@ kinds! {
     PreconditionRequired = 428 "precondition-required" "the If-Match header is needed";
     /// Too many tries.
     TooMany = 429 "too-many-requests" "too many requests";
+    /// The object of a document is lost or damaged.
+    DocumentDamaged = 500 "document-damaged" "the document is lost or damaged";
     /// Our fault.
     Internal = 500 "internal" "something failed on our side";
     /// Overloaded or stopping.

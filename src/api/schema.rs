@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
+use wardbook_events::documents::MediaType as MediaTypes;
 use wardbook_events::records::RecordKind as Kinds;
 use wardbook_events::{Group as Groups, Role as Roles};
 
@@ -40,6 +41,11 @@ one_of! {
 one_of! {
     /// What kind of clinical entry it is.
     RecordKind: Kinds::ALL.map(Kinds::name)
+}
+
+one_of! {
+    /// What a document's bytes are. `application/xml` means HL7 clinical documents (CDA).
+    MediaType: MediaTypes::ALL.map(MediaTypes::name)
 }
 
 /// A person's name.

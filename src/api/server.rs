@@ -135,6 +135,7 @@ impl Serving {
             actix_web::rt::spawn(tend_keys(app.clone())),
             actix_web::rt::spawn(tend_backups(app.clone())),
             actix_web::rt::spawn(crate::root::watch(app.clone())),
+            actix_web::rt::spawn(sweep_uploads(app.clone())),
         ];
         if let Some(tls) = &self.tls {
             tasks.push(actix_web::rt::spawn(tend_certificates(app.clone(), tls.clone(), signals)));
@@ -192,6 +193,17 @@ async fn sweep_sessions(app: App) {
             Ok(swept) if swept == crate::sessions::Swept::default() => {}
             Ok(swept) => tracing::info!(locked = swept.locked, ended = swept.ended, "idle sessions"),
             Err(error) => tracing::warn!(%error, "idle sessions were not looked for"),
+        }
+    }
+}
+
+async fn sweep_uploads(app: App) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(u64::from(app.config().documents.sweep_every_s))).await;
+        match crate::documents::sweep(&app).await {
+            Ok(0) => {}
+            Ok(uploads) => tracing::info!(uploads, "uploads that nobody finished were thrown away"),
+            Err(error) => tracing::warn!(%error, "uploads that nobody finished were not looked for"),
         }
     }
 }

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod backup;
 mod checkpoint;
+mod documents;
 mod import;
 mod output;
 mod place;
@@ -78,6 +79,8 @@ enum Command {
     Checkpoint(checkpoint::Checkpoint),
     /// Print the proof that a checkpoint commits to an event
     Proof(proof::Proof),
+    /// Look after documents
+    Documents(documents::Documents),
     /// Manage users
     User(user::User),
     /// See and end login sessions
@@ -116,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Rebuild(command) => command.run(&cli.common, &output),
         Command::Checkpoint(command) => command.run(&cli.common, &output),
         Command::Proof(command) => command.run(&cli.common, &output),
+        Command::Documents(command) => command.run(&cli.common, &output),
         Command::User(command) => command.run(&cli.common, &output),
         Command::Session(command) => command.run(&cli.common, &output),
         Command::Policy(command) => command.run(&cli.common, &output),

@@ -37,6 +37,16 @@ impl DataDir {
     pub fn keys(&self) -> PathBuf {
         self.0.join("keys")
     }
+    /// The sealed objects of documents, unless they lie elsewhere.
+    #[must_use]
+    pub fn documents(&self) -> PathBuf {
+        self.0.join("documents")
+    }
+    /// Uploads that are not finished, sealed.
+    #[must_use]
+    pub fn uploads(&self) -> PathBuf {
+        self.0.join("uploads")
+    }
     /// The read models; may be deleted and rebuilt.
     #[must_use]
     pub fn views(&self) -> PathBuf {

@@ -158,7 +158,7 @@ fn other_patients(app: &App, one: &Emergency) -> Result<usize, Problem> {
     let filter = AuditFilter {
         tenant: Some(one.tenant),
         actor: Some(one.user),
-        types: vec!["access.chart-opened".into(), "access.records-opened".into()],
+        types: ["access.chart-opened", "access.records-opened", "access.document-opened"].map(Into::into).into(),
         since: Some(one.started_at),
         until: Some(one.until()),
         ..AuditFilter::default()
@@ -170,6 +170,7 @@ fn other_patients(app: &App, one: &Emergency) -> Result<usize, Problem> {
         let patient = match recorded::decode(&entry)?.map(|recorded| recorded.event) {
             Some(Event::Access(AccessEvent::ChartOpened(e))) => e.patient,
             Some(Event::Access(AccessEvent::RecordsOpened(e))) => e.patient,
+            Some(Event::Access(AccessEvent::DocumentOpened(e))) => e.patient,
             _ => continue,
         };
         if patient != one.patient && !same.contains(&patient) {

@@ -23,8 +23,13 @@ use crate::recorded;
 pub const RULE: &str = "patients_per_hour";
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// Events that disclose patients, and the one that says that this limit was reached.
-const TYPES: [&str; 4] =
-    ["access.chart-opened", "access.records-opened", "access.patients-searched", "access.throttled"];
+const TYPES: [&str; 5] = [
+    "access.chart-opened",
+    "access.records-opened",
+    "access.document-opened",
+    "access.patients-searched",
+    "access.throttled",
+];
 /// Events of one user's last hour that are read at most; whoever has more is held by the limit of requests.
 const PAST_MAX: usize = 10_000;
 /// Users are looked through for those who may be forgotten when there are so many.
@@ -105,6 +110,7 @@ impl PatientsShown {
             match &event.event {
                 Event::Access(AccessEvent::ChartOpened(e)) => shown.note(e.patient, at),
                 Event::Access(AccessEvent::RecordsOpened(e)) => shown.note(e.patient, at),
+                Event::Access(AccessEvent::DocumentOpened(e)) => shown.note(e.patient, at),
                 Event::Access(AccessEvent::PatientsSearched(e)) => {
                     e.found.iter().for_each(|patient| shown.note(*patient, at));
                 }

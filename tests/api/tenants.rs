@@ -7,7 +7,7 @@ use uuid::Uuid;
 use wardbook_events::{PatientId, Role, TenantId, UserId};
 
 use crate::helpers::routes::{Ids, Route, routes};
-use crate::helpers::{Answer, Client, TestApp, person, same_answer};
+use crate::helpers::{Answer, Client, TestApp, person, same_answer, upload};
 
 /// An organisation with a user of each role, a patient, and something of everything that has an id.
 struct Organisation {
@@ -99,6 +99,10 @@ impl Organisation {
             let alerts = officer.with("If-Ledger-Position", &newest).get("/v1/alerts").json();
             alerts["alerts"][0]["alert"].as_str().map(|id| ("alert", id.to_owned()))
         });
+        let patient = self.ids["patient"].parse().unwrap();
+        let named = json!({"title": format!("{} letter", self.marks[3])});
+        let document = upload(physician, patient, "text/plain", b"text", &named).finish();
+        let unfinished = upload(physician, patient, "text/plain", b"more", &named).upload;
         let key = json!({"name": "nightly", "scopes": ["read-chart"], "expires_at": "2026-06-01T00:00:00Z"});
         let service = json!({"username": format!("{}nightly", self.marks[3])});
         let made = [
@@ -109,6 +113,8 @@ impl Organisation {
             id(self.client(Role::SystemAdmin).post("/v1/elevations", &role), "elevation"),
             id(officer.post("/v1/access-reviews", &review), "review"),
             ("draft", draft),
+            ("document", document),
+            ("upload", unfinished),
             alert.expect("the alert about the emergency"),
         ];
         made.map(|(name, id)| (if name == "id" { "key" } else { name }, id)).into()

@@ -4,10 +4,12 @@ pub mod bao;
 mod client;
 mod logs;
 mod outside;
+mod sending;
 pub mod routes;
 
 pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
+pub use sending::{Sent, begin, upload};
 pub use outside::{Hook, Mailbox, free_port, wait_for_port};
 
 use std::collections::BTreeMap;

@@ -69,6 +69,9 @@ fn usual(route: &str, ids: &Ids) -> Option<Value> {
         "PATCH /v1/patients/{patient}" => json!({"language": "en"}),
         "POST /v1/patients/search" => json!({"name": "Sample"}),
         "POST /v1/patients/{patient}/records" => json!({"type": "note", "body": text}),
+        "POST /v1/patients/{patient}/documents" => {
+            json!({"title": "x", "media_type": "text/plain", "size_bytes": 5})
+        }
         "PUT /v1/patients/{patient}/records/{record}" => json!({"body": text}),
         "POST /v1/users" => {
             json!({"username": format!("n-{}", uuid::Uuid::now_v7().simple()), "roles": ["nurse"], "patient": ids.get("patient")})

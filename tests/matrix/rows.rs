@@ -92,6 +92,16 @@ pub const ROWS: &[Row] = &[
     row("POST /v1/patients/{patient}/records/{record}/sign", Entry, none),
     row("POST /v1/patients/{patient}/records/{record}/addenda", Entry, |_, _| text(json!({"text": "more"}))),
     row("POST /v1/patients/{patient}/records/{record}/retract", Entry, none),
+    row("GET /v1/patients/{patient}/documents", Patient, none),
+    row("POST /v1/patients/{patient}/documents", Entry, |_, label| {
+        text(json!({"title": "Letter", "media_type": "text/plain", "size_bytes": 5, "sensitivity": labels(label)}))
+    }),
+    row("GET /v1/uploads/{upload}", House, none),
+    row("PATCH /v1/uploads/{upload}", House, none),
+    row("POST /v1/uploads/{upload}/finish", House, none),
+    row("DELETE /v1/uploads/{upload}", House, none),
+    row("GET /v1/documents/{document}/content", Entry, none),
+    row("POST /v1/documents/{document}/retract", Entry, none),
     row("GET /v1/audit/events", House, none),
     row("POST /v1/replay", House, |_, _| text(json!({"limit": 1}))),
     row("GET /v1/projections", House, none),

@@ -10,7 +10,7 @@ use wardbook_events::{PatientId, Role, TenantId, UserId};
 use wardbook_ledger::{Direction, Position};
 
 use super::rows::Row;
-use crate::helpers::{Answer, Client, TestApp, person, quick_config};
+use crate::helpers::{Answer, Client, TestApp, person, quick_config, upload};
 
 pub const LABELS: [&str; 6] = ["no label", "PSY", "PSYTHPN", "SUD", "HIV", "SEX"];
 const ELSEWHERE: TenantId = TenantId::new(Uuid::from_u128(0xe15e));
@@ -37,6 +37,7 @@ pub struct Scene {
     pub other: PatientId,
     test: TestApp,
     records: BTreeMap<&'static str, String>,
+    documents: BTreeMap<&'static str, String>,
     ids: BTreeMap<&'static str, String>,
     names: AtomicU32,
 }
@@ -54,6 +55,7 @@ impl Scene {
             other,
             test,
             records: BTreeMap::new(),
+            documents: BTreeMap::new(),
             ids: BTreeMap::new(),
             names: AtomicU32::new(0),
         };
@@ -108,6 +110,8 @@ impl Scene {
             let answer = client.post(&format!("/v1/patients/{}/records", self.patient), &body);
             assert_eq!(answer.status, 201, "{}", answer.text());
             self.records.insert(label, answer.json()["record"].as_str().unwrap().to_owned());
+            let labels = json!({"sensitivity": labels});
+            self.documents.insert(label, upload(&client, self.patient, "text/plain", b"text", &labels).finish());
         }
     }
 
@@ -152,7 +156,7 @@ impl Scene {
         ];
         self.ids.extend(ids);
         let nobody = || Uuid::now_v7().to_string();
-        self.ids.extend(["session", "key", "factor", "draft", "alert"].map(|name| (name, nobody())));
+        self.ids.extend(["session", "key", "factor", "draft", "alert", "upload"].map(|name| (name, nobody())));
         self.ids.insert("provider", "none".to_owned());
         // The newest refusal: an event like others to who proves it, and one to be explained.
         assert_eq!(officer.get(&format!("/v1/patients/{}", self.patient)).status, 404);
@@ -186,6 +190,7 @@ impl Scene {
         let segment = |segment: &str| match segment.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             None => segment.to_owned(),
             Some("record") => self.records[label.unwrap_or(LABELS[0])].clone(),
+            Some("document") => self.documents[label.unwrap_or(LABELS[0])].clone(),
             Some(name) => self.ids.get(name).unwrap_or_else(|| panic!("no id for {name} in {pattern}")).clone(),
         };
         pattern.split('/').map(segment).collect::<Vec<_>>().join("/")
