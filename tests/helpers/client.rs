@@ -76,6 +76,10 @@ impl Client {
     pub fn get(&self, path: &str) -> Answer {
         read(self.agent.run(self.request("GET", path).body(()).unwrap()).unwrap()).unwrap()
     }
+    /// `None` if the connection broke before the answer ended.
+    pub fn try_get(&self, path: &str) -> Option<Answer> {
+        read(self.agent.run(self.request("GET", path).body(()).unwrap()).ok()?)
+    }
     pub fn try_post(&self, path: &str, body: &Value) -> Option<Answer> {
         self.try_raw("POST", path, Some("application/json"), body.to_string().as_bytes())
     }

@@ -4,13 +4,13 @@ pub mod bao;
 mod client;
 mod logs;
 mod outside;
-mod sending;
 pub mod routes;
+mod sending;
 
 pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
-pub use sending::{Sent, begin, upload};
 pub use outside::{Hook, Mailbox, free_port, wait_for_port};
+pub use sending::{Sent, begin, upload};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
