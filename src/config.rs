@@ -575,8 +575,8 @@ impl Config {
             (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),
             (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),
         ];
-        match rules.into_iter().chain(self.tls.rules()).find(|(holds, ..)| !holds) {
-        match rules.into_iter().chain(self.documents.rules()).find(|(holds, ..)| !holds) {
+        let sections = self.tls.rules().into_iter().chain(self.documents.rules());
+        match rules.into_iter().chain(sections).find(|(holds, ..)| !holds) {
             Some((_, setting, rule)) => Err(ConfigError::Value { setting, rule }),
             None => self.keys.check().and_then(|()| self.backup.check()),
         }

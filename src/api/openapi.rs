@@ -11,8 +11,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{
     access_reviews, alerts, audit, auth, backups, break_glass, care_teams, consent, documents, drafts, elevations,
     external, factors, health, ledger, passwords, patients, places, policy, projections, records, replay, services,
-    sessions, uploads,
-    users,
+    sessions, uploads, users,
 };
 
 #[derive(OpenApi)]
