@@ -65,6 +65,9 @@ impl wardbook_keys::Clock for Clock {
     fn elapsed(&self) -> Duration {
         self.passed()
     }
+    fn unix_s(&self) -> u64 {
+        u64::try_from(self.now().as_second()).unwrap_or(0)
+    }
 }
 
 impl std::fmt::Debug for Clock {
