@@ -18,6 +18,7 @@ use crate::clock::{Chance, Clock, NoChance};
 use crate::config::{Config, DataDir};
 use crate::disclosure::Refusal;
 use crate::documents::Documents;
+use crate::erasure::{Erasing, Laws, RetentionError};
 use crate::follower::{Follower, FollowerError};
 use crate::hours::WorkingHours;
 use crate::limits::Limits;
@@ -57,6 +58,9 @@ pub enum OpenError {
     /// The working hours.
     #[error(transparent)]
     Hours(#[from] crate::hours::HoursError),
+    /// What the law asks to be kept.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
     /// The password parameters.
     #[error(transparent)]
     Passwords(#[from] PasswordError),
@@ -124,6 +128,8 @@ struct Inner {
     assigning: Assigning,
     hours: WorkingHours,
     backup_jobs: crate::backup::Jobs,
+    laws: Laws,
+    erasing: Erasing,
 }
 
 impl App {
@@ -141,6 +147,7 @@ impl App {
         progress: &dyn Progress,
     ) -> Result<Self, OpenError> {
         let hours = WorkingHours::new(&config.organisation.time_zone, &config.organisation.working_hours)?;
+        let laws = Laws::load(&config.erasure.retention)?;
         for path in [
             data.root().to_owned(),
             data.ledger(),
@@ -225,6 +232,8 @@ impl App {
             assigning: Assigning::default(),
             hours,
             backup_jobs: crate::backup::Jobs::default(),
+            laws,
+            erasing: Erasing::default(),
         }));
         crate::backup::tell_all(&app).map_err(OpenError::Restored)?;
         Ok(app)
@@ -294,6 +303,16 @@ impl App {
     #[must_use]
     pub fn hours(&self) -> &WorkingHours {
         &self.0.hours
+    }
+    /// What the law asks to be kept.
+    #[must_use]
+    pub fn laws(&self) -> &Laws {
+        &self.0.laws
+    }
+    /// What those who carry erasures out, and the connections of that time, have in common.
+    #[must_use]
+    pub fn erasing(&self) -> &Erasing {
+        &self.0.erasing
     }
     /// The policies.
     #[must_use]

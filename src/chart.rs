@@ -34,6 +34,10 @@ pub struct Chart {
     /// Groups of fields that were disclosed.
     #[schema(value_type = Vec<schema::Group>)]
     pub groups: GroupSet,
+    /// Groups that were erased: what was in them is known to nobody any more.
+    #[schema(value_type = Vec<schema::Group>)]
+    #[serde(skip_serializing_if = "none")]
+    pub erased: GroupSet,
     /// Patients who were merged into this one.
     #[schema(value_type = Vec<uuid::Uuid>)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -180,13 +184,19 @@ pub async fn read_chart(
     Ok((chart, opening.into_receipt()))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn none(groups: &GroupSet) -> bool {
+    groups.is_empty()
+}
+
 pub(crate) fn open_chart(opening: &Opening<'_>, permit: &Permit, found: Patient) -> Result<Chart, Refusal> {
     let stream = wardbook_events::patients::stream(found.patient);
     let sealed = Fields { patient: &found, stream: &stream };
     Ok(Chart {
         patient: found.patient,
         version: found.version,
-        groups: permit.groups(),
+        groups: permit.groups().without(found.erased),
+        erased: found.erased,
         merged: found.absorbed.iter().copied().collect(),
         departments: found.departments.iter().cloned().collect(),
         facilities: found.facilities.iter().cloned().collect(),

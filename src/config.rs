@@ -21,6 +21,7 @@ mod backup;
 mod care_teams;
 mod data_dir;
 mod documents;
+mod erasure;
 mod error;
 mod external;
 mod keys;
@@ -30,6 +31,7 @@ pub use backup::Backup;
 pub use care_teams::CareTeams;
 pub use data_dir::DataDir;
 pub use documents::{Documents, Place as DocumentsPlace};
+pub use erasure::Erasure;
 pub use error::ConfigError;
 pub use external::External;
 pub use keys::{KeyFile, KeyKms, KeyPkcs11, KeyVault, Keys, Provider};
@@ -79,6 +81,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// Roles for a short time.
     pub elevations: Elevations,
+    /// Forgetting people.
+    pub erasure: Erasure,
     /// What somebody is writing.
     pub drafts: Drafts,
     /// How patients are searched for.
@@ -571,6 +575,7 @@ impl Config {
                 "must be 60 to 86400: an emergency is reviewed within a day",
             ),
             (self.alerts.emails.iter().all(|to| Email::new(to).is_ok()), "alerts.emails", "must be e-mail addresses"),
+            ((1..=90).contains(&self.erasure.answer_days), "erasure.answer_days", "must be 1 to 90"),
             (self.views.batch_events_max >= 1, "views.batch_events_max", "must be at least 1"),
             (self.server.body_bytes_max >= 1_024, "server.body_bytes_max", "must be at least 1024"),
             (self.server.request_timeout_ms >= 100, "server.request_timeout_ms", "must be at least 100"),

@@ -26,6 +26,9 @@ pub enum Refusal {
     /// No such patient or entry, or the caller may not know of it. The event that tells of it is durable.
     #[error("there is no such thing here, or you may not see it")]
     Hidden(Box<Receipt>),
+    /// The person was forgotten, and the caller could read the chart if he had not been. The event is durable.
+    #[error("this person was erased")]
+    Erased(Box<Receipt>),
     /// Policy said no about something whose existence is no secret to the caller. The event is durable.
     #[error("your roles do not allow this")]
     Forbidden(Box<Receipt>),
@@ -116,6 +119,7 @@ impl<'a> Case<'a> {
     pub async fn read(&self, wanted: GroupSet, action: Action) -> Result<Permit, Refusal> {
         let decision = self.app.policies().read(self.asker.principal(), self.facts(), None, &self.ask, wanted, action);
         let permit = self.hide(decision).await?;
+        self.not_erased(action).await?;
         limits::admit(self.app, self.asker, &[self.id()], Some(&permit)).await?;
         Ok(permit)
     }
@@ -165,7 +169,24 @@ impl<'a> Case<'a> {
         let sees = policies.read(principal, self.facts(), None, &self.ask, GroupSet::all(), Action::ReadChart).is_ok();
         match decision {
             Err(denial) if self.is_known && sees => Err(Refusal::Forbidden(Box::new(self.denied(&denial).await?))),
-            decision => self.hide(decision).await,
+            decision => {
+                let permit = self.hide(decision).await?;
+                // The trail of who was forgotten stays, and so do requests about it.
+                if !matches!(action, Action::DecideErasure | Action::ReadAudit | Action::Replay) {
+                    self.not_erased(action).await?;
+                }
+                Ok(permit)
+            }
+        }
+    }
+
+    async fn not_erased(&self, action: Action) -> Result<(), Refusal> {
+        if self.patient.erased_at.is_none() {
+            return Ok(());
+        }
+        match self.hidden(action).await {
+            Refusal::Hidden(receipt) => Err(Refusal::Erased(receipt)),
+            refusal => Err(refusal),
         }
     }
 
@@ -214,7 +235,7 @@ impl<'a> Case<'a> {
 }
 
 fn stranger(patient: PatientId, tenant: TenantId) -> KnownPatient {
-    KnownPatient { facts: PatientFacts::new(patient, tenant), family: Arc::new([patient]), version: 0 }
+    KnownPatient { facts: PatientFacts::new(patient, tenant), family: Arc::new([patient]), erased_at: None, version: 0 }
 }
 
 fn ask(app: &App, asker: &Asker, event: EventId) -> Ask {
@@ -278,7 +299,7 @@ impl<'a> Opening<'a> {
     pub fn open<T: serde::de::DeserializeOwned>(&self, permit: &Permit, sealed: &Sealed<T>) -> Result<T, Refusal> {
         Ok(self.app.keys().open(permit, &self.receipt, sealed)?)
     }
-    /// Opens a value, or leaves it out if there is none or the permit does not reach it.
+    /// Opens a value, or leaves it out if there is none, the permit does not reach it, or its category was erased.
     ///
     /// # Errors
     /// If it is damaged.
@@ -287,7 +308,12 @@ impl<'a> Opening<'a> {
         permit: &Permit,
         sealed: Option<Sealed<T>>,
     ) -> Result<Option<T>, Refusal> {
-        sealed.filter(|sealed| permit.covers(sealed)).map(|sealed| self.open(permit, &sealed)).transpose()
+        let Some(sealed) = sealed.filter(|sealed| permit.covers(sealed)) else { return Ok(None) };
+        match self.open(permit, &sealed) {
+            Ok(value) => Ok(Some(value)),
+            Err(Refusal::Open(OpenError::Destroyed { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
     /// Gives the receipt back, for the answer's headers.
     #[must_use]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use wardbook_events::access::ChartOpened;
 use wardbook_events::{GroupSet, Outcome, PatientId, Recorded};
+use wardbook_keys::OpenError;
 use wardbook_ledger::{Direction, Entry, Receipt, SubjectId};
 use wardbook_policy::Action;
 use wardbook_projections::records::RecordFilter;
@@ -92,7 +93,9 @@ pub async fn read(app: &App, asker: &Asker, patient: PatientId, as_of: AsOf) -> 
     let scratch = Scratch::new(app.data().root(), case.ask.event);
     let views = Views::open(&ViewsConfig::new(scratch.0.clone()))?;
     views.apply(Stretch::new(0, &events, position.saturating_add(1)))?;
-    let found = views.patients.get(patient)?.ok_or(HistoryError::NotYet)?;
+    let mut found = views.patients.get(patient)?.ok_or(HistoryError::NotYet)?;
+    // What was erased since does not open any more, however old the chart.
+    found.erased = app.views().patients.get(patient)?.map_or(found.erased, |now| now.erased.union(found.erased));
     let filter = RecordFilter { retracted: true, ..RecordFilter::default() };
     let page = views.records.list(&[patient], &filter, None, usize::MAX)?;
     let fact = ChartOpened { patient, groups: permit.groups(), grounds: permit.grounds(), as_of: Some(position) };
@@ -102,7 +105,10 @@ pub async fn read(app: &App, asker: &Asker, patient: PatientId, as_of: AsOf) -> 
     let mut records = Vec::new();
     for record in page.items {
         if let Some(permit) = case.read_record(&record)? {
-            records.push(open_record(&opening, &permit, record)?);
+            match open_record(&opening, &permit, record) {
+                Err(Refusal::Open(OpenError::Destroyed { .. })) => {}
+                opened => records.push(opened?),
+            }
         }
     }
     Ok(PastChart { position, chart, records, receipt: opening.into_receipt() })

@@ -14,6 +14,7 @@ pub mod config;
 pub mod disclosure;
 pub mod documents;
 pub mod emergencies;
+pub mod erasure;
 pub mod evidence;
 pub mod fhir;
 pub mod follower;

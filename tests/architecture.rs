@@ -39,6 +39,7 @@ const AREAS: [&str; 16] = [
     "break_glass",
     "alerts",
     "elevations",
+    "erasure",
     "access_reviews",
     "documents",
     "keys",

@@ -1,6 +1,7 @@
 //! No byte on disk and no line of a log tells who a patient is.
 
 mod needles;
+mod shredding;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wardbook_events::{ElevationId, EventId, PatientId, RecordId, ReviewId, TenantId, UserId};
+use wardbook_events::{ElevationId, ErasureId, EventId, HoldId, PatientId, RecordId, ReviewId, TenantId, UserId};
 
 /// What a client gives to make a request safe to repeat: 1 to 255 visible ASCII characters (`Idempotency-Key`).
 #[derive(Clone, PartialEq, Eq)]
@@ -47,6 +47,8 @@ enum Purpose {
     Document = 6,
     Elevation = 20,
     Review = 21,
+    Erasure = 22,
+    Hold = 23,
 }
 
 /// All ids of one request.
@@ -109,6 +111,16 @@ impl Ids {
     #[must_use]
     pub fn review(&self) -> ReviewId {
         ReviewId::new(self.id(Purpose::Review, 0))
+    }
+    /// The id of the erasure that the request asks for.
+    #[must_use]
+    pub fn erasure(&self) -> ErasureId {
+        ErasureId::new(self.id(Purpose::Erasure, 0))
+    }
+    /// The id of the hold that the request places.
+    #[must_use]
+    pub fn hold(&self) -> HoldId {
+        HoldId::new(self.id(Purpose::Hold, 0))
     }
     /// Eight bytes for a record number of our own (PAT-01).
     pub(crate) fn number(&self) -> [u8; 8] {

@@ -4,7 +4,7 @@
 //! counter counts once, a refresh token is used once, and failures lock. What happens often within a session stands in a
 //! stream of the session; a command that touches both writes to both or to none.
 
-mod accounts;
+pub(crate) mod accounts;
 mod externals;
 mod factors;
 mod failures;

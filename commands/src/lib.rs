@@ -11,6 +11,7 @@ pub mod care_teams;
 pub mod consent;
 pub mod documents;
 pub mod elevations;
+pub mod erasure;
 pub mod identity;
 pub mod patients;
 pub mod records;

@@ -9,7 +9,7 @@ use wardbook_events::patients::{
     FieldChange, PatientAbsorbed, PatientCorrected, PatientEvent, PatientFlagged, PatientMerged, PatientParted,
     PatientPlaced, PatientRegistered, PatientUnmerged, WatchReason,
 };
-use wardbook_events::{Ciphertext, Event, Field, PatientId, SealedFields, Token};
+use wardbook_events::{Ciphertext, Event, Field, GroupSet, PatientId, SealedFields, Token};
 
 use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
@@ -35,6 +35,8 @@ pub struct Patient {
     pub places: Places,
     /// Patients merged into this one.
     pub absorbed: BTreeSet<PatientId>,
+    /// Categories that are being erased: until that is done nothing is written into them, as it would be lost.
+    pub closed: GroupSet,
 }
 
 /// Where a patient is treated: names of 1 to 64 characters of `[a-z0-9-]`, at most 20 of each.
@@ -61,6 +63,8 @@ pub enum State {
         /// The patient who goes on.
         into: PatientId,
     },
+    /// Forgotten; takes no changes. What is left is whom else it was.
+    Erased(BTreeSet<PatientId>),
 }
 
 impl State {
@@ -72,7 +76,25 @@ impl State {
         match self {
             Self::Active(patient) => Ok(patient),
             Self::Retired { .. } => Err(Rejection::Retired),
+            Self::Erased(_) => Err(Rejection::Erased),
             Self::Unknown => Err(Rejection::NotFound),
+        }
+    }
+    /// What is known of the patient, merged or not, unless he was forgotten.
+    #[must_use]
+    pub const fn known(&self) -> Option<&Patient> {
+        match self {
+            Self::Active(patient) | Self::Retired { was: patient, .. } => Some(patient),
+            Self::Erased(_) | Self::Unknown => None,
+        }
+    }
+    /// Patients who were merged into this one.
+    #[must_use]
+    pub const fn absorbed(&self) -> Option<&BTreeSet<PatientId>> {
+        match self {
+            Self::Active(patient) | Self::Retired { was: patient, .. } => Some(&patient.absorbed),
+            Self::Erased(absorbed) => Some(absorbed),
+            Self::Unknown => None,
         }
     }
 }
@@ -89,7 +111,16 @@ impl Evolve for State {
                 flag: Flag { vip: e.vip, ..Flag::default() },
                 places: Places { departments: e.departments.iter().cloned().collect(), facilities: BTreeSet::new() },
                 absorbed: BTreeSet::new(),
+                closed: GroupSet::EMPTY,
             }),
+            (Self::Active(was) | Self::Retired { was, .. }, PatientEvent::Erased(_)) => Self::Erased(was.absorbed),
+            (Self::Retired { was, into }, PatientEvent::GroupsErased(e)) => {
+                Self::Retired { was: without(was, e.groups), into }
+            }
+            (Self::Retired { mut was, into }, PatientEvent::GroupsReopened(e)) => {
+                was.closed = was.closed.without(e.groups);
+                Self::Retired { was, into }
+            }
             (Self::Active(was), PatientEvent::Merged(e)) => Self::Retired { was, into: e.into },
             (Self::Retired { was, into }, PatientEvent::Unmerged(e)) if e.from == into => Self::Active(was),
             (Self::Active(patient), event) => Self::Active(changed(patient, event)),
@@ -121,9 +152,19 @@ fn changed(mut patient: Patient, event: &PatientEvent) -> Patient {
                 facilities: e.facilities.iter().cloned().collect(),
             };
         }
+        PatientEvent::GroupsErased(e) => patient = without(patient, e.groups),
+        PatientEvent::GroupsReopened(e) => patient.closed = patient.closed.without(e.groups),
         PatientEvent::Flagged(e) => patient.flag = Flag { vip: e.vip, reason: e.reason, decoy: e.decoy },
         _ => {}
     }
+    patient
+}
+
+/// The patient without the fields of these groups, and without what it could be found by through them.
+fn without(mut patient: Patient, groups: GroupSet) -> Patient {
+    patient.fields.0.retain(|field, _| !groups.contains(field.group()));
+    patient.tokens.retain(|token| token.kind.groups().intersection(groups).is_empty());
+    patient.closed = patient.closed.union(groups);
     patient
 }
 
@@ -258,6 +299,9 @@ pub(crate) fn check_departments<'n>(departments: impl IntoIterator<Item = &'n St
 
 fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) -> Result<Vec<Event>, Rejection> {
     let Correct { patient, changes, tokens, confirm_distinct } = command;
+    if changes.keys().any(|field| was.closed.contains(field.group())) {
+        return Err(Rejection::BeingErased);
+    }
     let changes: Vec<FieldChange> = changes
         .into_iter()
         .map(|(field, new)| FieldChange { field, old: was.fields.0.get(&field).cloned(), new })

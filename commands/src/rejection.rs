@@ -230,6 +230,29 @@ pub enum Rejection {
     /// An emergency is judged once; only an investigation may still come to an end.
     #[error("this emergency was reviewed before")]
     ReviewedBefore,
+    /// The person was erased.
+    #[error(
+        "this person was erased, and nothing is written about it again: a person who comes back is registered anew"
+    )]
+    Erased,
+    /// The category is being erased.
+    #[error("what is in this category is being erased: write into it when that is done")]
+    BeingErased,
+    /// One request at a time.
+    #[error("there is a request to erase this patient already: it must be answered and carried out first")]
+    ErasureOpen,
+    /// There is nothing that could be erased or held.
+    #[error("name at least one category")]
+    NothingToErase,
+    /// The second officer is somebody else.
+    #[error("you have agreed to this already: somebody else must agree as well")]
+    AgreedBefore,
+    /// Holds and laws forbid all of it.
+    #[error("all of it must be kept for now: see what and until when in the request")]
+    MustBeKept,
+    /// Holds and laws forbid a part of it.
+    #[error("a part must be kept for now: agree with in_part to erase the rest, or wait")]
+    OnlyInPart,
     /// The idempotency key was used for another command.
     #[error("this idempotency key was used for another request: use a new key")]
     KeyReused,

@@ -8,6 +8,7 @@ use wardbook_events::care_teams::{self, CareTeamEvent};
 use wardbook_events::consent::{self, ConsentEvent};
 use wardbook_events::documents::{self, DocumentEvent};
 use wardbook_events::elevations::{self, ElevationEvent};
+use wardbook_events::erasure::{self, ErasureEvent};
 use wardbook_events::identity::{self, IdentityEvent};
 use wardbook_events::keys::{self, KeyEvent};
 use wardbook_events::patients::{self, PatientEvent};
@@ -46,6 +47,7 @@ pub fn route(event: &Event, tenant: TenantId) -> Route {
         Event::Consent(event) => of_consent_event(event),
         Event::Alert(event) => of_alert_event(event),
         Event::Elevation(event) => of_nobody(elevations::stream(of_elevation_event(event))),
+        Event::Erasure(event) => of_erasure_event(event),
         Event::AccessReview(event) => of_nobody(access_reviews::stream(of_review_event(event))),
         Event::Key(event) => of_key_event(event, tenant),
         Event::Backup(_) => of_nobody(backups::STREAM.to_owned()),
@@ -63,6 +65,9 @@ fn of_patient_event(event: &PatientEvent) -> Route {
         PatientEvent::Parted(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::Flagged(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::Placed(e) => (patients::stream(e.patient), e.patient),
+        PatientEvent::Erased(e) => (patients::stream(e.patient), e.patient),
+        PatientEvent::GroupsErased(e) => (patients::stream(e.patient), e.patient),
+        PatientEvent::GroupsReopened(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::TokenClaimed(e) => (e.token.claim_stream(e.tenant), e.patient),
         PatientEvent::TokenReleased(e) => (e.token.claim_stream(e.tenant), e.patient),
     };
@@ -120,6 +125,26 @@ const fn of_elevation_event(event: &ElevationEvent) -> UserId {
         ElevationEvent::Ended(e) => e.user,
         ElevationEvent::Reviewed(e) => e.user,
     }
+}
+
+fn of_erasure_event(event: &ErasureEvent) -> Route {
+    let patient = match event {
+        ErasureEvent::HoldPlaced(e) => e.patient,
+        ErasureEvent::HoldLifted(e) => e.patient,
+        ErasureEvent::Requested(e) => e.patient,
+        ErasureEvent::Approved(e) => e.patient,
+        ErasureEvent::Refused(e) => e.patient,
+        ErasureEvent::Certified(e) => e.patient,
+        // About everybody who is this person, in the stream of the one who goes on.
+        ErasureEvent::Executed(e) => {
+            let first = e.patients.first().copied().unwrap_or(PatientId::from_bytes([0; 16]));
+            let mut subjects = e.patients.clone();
+            subjects.sort_unstable();
+            subjects.dedup();
+            return Route { stream: erasure::stream(first), subjects };
+        }
+    };
+    of_patient(erasure::stream(patient), patient)
 }
 
 const fn of_review_event(event: &AccessReviewEvent) -> ReviewId {

@@ -12,6 +12,7 @@ use crate::care_teams::CareTeamEvent;
 use crate::consent::ConsentEvent;
 use crate::documents::DocumentEvent;
 use crate::elevations::ElevationEvent;
+use crate::erasure::ErasureEvent;
 use crate::governance::GovernanceEvent;
 use crate::identity::IdentityEvent;
 use crate::ids::{EventId, PatientId};
@@ -138,6 +139,7 @@ event! {
     "consent" => Consent(ConsentEvent),
     "alerts" => Alert(AlertEvent),
     "elevations" => Elevation(ElevationEvent),
+    "erasure" => Erasure(ErasureEvent),
     "access-reviews" => AccessReview(AccessReviewEvent),
     "keys" => Key(KeyEvent),
     "backups" => Backup(BackupEvent),

@@ -94,6 +94,16 @@ impl GroupSet {
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
+    /// The groups in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+    /// The groups in this set that are not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
     /// The groups in the set, in the order of [`Group::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Group> {
         Group::ALL.into_iter().filter(move |group| self.contains(*group))

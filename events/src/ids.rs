@@ -111,6 +111,14 @@ id!(
     ReviewId, "access review"
 );
 id!(
+    /// A request to be forgotten.
+    ErasureId, "erasure"
+);
+id!(
+    /// Something that forbids to erase a patient.
+    HoldId, "hold"
+);
+id!(
     /// A passkey of a user.
     PasskeyId, "passkey"
 );

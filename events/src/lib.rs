@@ -17,6 +17,7 @@ pub mod consent;
 pub mod documents;
 pub mod elevations;
 pub mod envelope;
+pub mod erasure;
 pub mod field;
 pub mod forms;
 pub mod governance;
@@ -34,8 +35,8 @@ pub mod values;
 pub use envelope::{DecodeError, Encoded, Event, Recorded};
 pub use field::{Class, Field, Group, GroupSet};
 pub use ids::{
-    AlertId, ApiKeyId, BackupId, ChallengeId, CorrelationId, ElevationId, EmergencyId, EventId, PasskeyId, PatientId,
-    RecordId, ReviewId, SessionId, TenantId, UserId,
+    AlertId, ApiKeyId, BackupId, ChallengeId, CorrelationId, ElevationId, EmergencyId, ErasureId, EventId, HoldId,
+    PasskeyId, PatientId, RecordId, ReviewId, SessionId, TenantId, UserId,
 };
 pub use meta::{Actor, ActorKind, Client, Meta, Outcome, Purpose, Role};
 pub use network::Network;

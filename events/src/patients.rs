@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::field::Field;
-use crate::ids::{PatientId, TenantId, UserId};
+use crate::field::{Field, GroupSet};
+use crate::ids::{ErasureId, PatientId, TenantId, UserId};
 use crate::sealed::{Ciphertext, SealedFields};
 use crate::token::Token;
 
@@ -170,6 +170,40 @@ pub enum WatchReason {
     OnRequest,
 }
 
+/// The person is forgotten: nothing of the patient opens any more, and nothing is written about him again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientErased {
+    /// The patient.
+    pub patient: PatientId,
+    /// The request that it was done for.
+    pub erasure: ErasureId,
+}
+
+/// Categories of what is known of a patient are forgotten; the rest still opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupsErased {
+    /// The patient.
+    pub patient: PatientId,
+    /// The request that it was done for.
+    pub erasure: ErasureId,
+    /// Which.
+    pub groups: GroupSet,
+}
+
+/// What was in these categories is destroyed everywhere: from now on new values may be written into them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupsReopened {
+    /// The patient.
+    pub patient: PatientId,
+    /// The request that it was done for.
+    pub erasure: ErasureId,
+    /// Which.
+    pub groups: GroupSet,
+}
+
 fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
     match (kind, from) {
         ("patients.flagged", 1) => _ = body.as_object_mut()?.insert("decoy".to_owned(), false.into()),
@@ -191,5 +225,8 @@ area_events! {
         "token-released" v 1 => TokenReleased(TokenReleased),
         "flagged" v 2 => Flagged(PatientFlagged),
         "placed" v 1 => Placed(PatientPlaced),
+        "erased" v 1 => Erased(PatientErased),
+        "groups-erased" v 1 => GroupsErased(GroupsErased),
+        "groups-reopened" v 1 => GroupsReopened(GroupsReopened),
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::field::Field;
+use crate::field::{Field, GroupSet};
 
 /// What a token was made from. Tokens of different kinds never match. Never change or take away one: tokens stand in events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,6 +70,11 @@ impl TokenKind {
             Self::Email => "email",
             Self::Phone => "phone",
         }
+    }
+    /// The groups of the fields that it is made from: what is erased with them.
+    #[must_use]
+    pub fn groups(self) -> GroupSet {
+        Field::ALL.iter().filter(|field| field.found_by().contains(&self)).map(|field| field.group()).collect()
     }
     /// Whether two patients must not share such a token without a person's say-so.
     #[must_use]

@@ -1,7 +1,8 @@
 //! Given these events, when this is asked, then these rows: the views of the areas and the facts made from them.
 
+use wardbook_events::patients::{GroupsErased, PatientErased};
 use wardbook_events::records::RecordKind;
-use wardbook_events::{Field, PatientId, Role, TokenKind};
+use wardbook_events::{ErasureId, Field, Group, GroupSet, PatientId, Role, TokenKind};
 
 use crate::records::{RecordFilter, State};
 use crate::testing::{Log, at, patient, record, sealed, session, tenant, token, user, views};
@@ -310,4 +311,80 @@ mod elevations {
         assert!(matches!(page.items[0].stage, Stage::Ended { .. }) && page.next.is_none());
         assert_eq!(views.elevations.list(tenant(1), None, None, 5).unwrap().items, []);
     }
+}
+
+fn erase(log: &mut Log, number: u64, groups: Option<GroupSet>) {
+    let (of, erasure) = (patient(number), ErasureId::from_bytes([7; 16]));
+    let stream = wardbook_events::patients::stream(of);
+    match groups {
+        None => log.add(stream, &[of], PatientErased { patient: of, erasure }),
+        Some(groups) => log.add(stream, &[of], GroupsErased { patient: of, erasure, groups }),
+    };
+}
+
+#[test]
+fn who_is_forgotten_is_a_row_that_counts_and_nothing_else() {
+    use wardbook_events::records::DraftSaved;
+    let mut log = Log::default();
+    for number in 1..=2 {
+        log.register(number, vec![token(FamilyName, 1), token(Ssn, number)]);
+        log.write(number, number, RecordKind::Note, Some(2020));
+        let (of, draft, author) = (patient(number), record(number + 10), user(9));
+        let saved = DraftSaved {
+            draft,
+            patient: of,
+            author,
+            kind: RecordKind::Note,
+            sensitivity: Vec::new(),
+            body: sealed(1),
+            at: at(1),
+        };
+        log.add(wardbook_events::records::draft_stream(of, draft), &[of], saved);
+    }
+    let (_dir, views) = views(&log);
+    assert!(views.patient_facts(patient(1)).unwrap().unwrap().erased_at.is_none());
+    let before = log.events.len();
+    erase(&mut log, 1, None);
+    views.apply(Stretch::of(&log.events[before..])).unwrap();
+    let known = views.patients.get(patient(1)).unwrap().unwrap();
+    assert!(known.fields.0.is_empty() && known.tokens.is_empty() && known.erased_at.is_some());
+    assert_eq!(known.erased, GroupSet::all());
+    assert_eq!(found(&views, &[(FamilyName, 1)]), [patient(2)]);
+    assert_eq!(found(&views, &[(Ssn, 1)]), []);
+    assert_eq!(views.records.get(record(1)).unwrap(), None);
+    let all = RecordFilter { retracted: true, ..RecordFilter::default() };
+    assert_eq!(views.records.list(&[patient(1)], &all, None, 9).unwrap().items, []);
+    assert_eq!(views.records.counts(&[patient(1)]).unwrap().values().sum::<u64>(), 1);
+    assert_eq!(views.records.last_entry(&[patient(1)]).unwrap(), None);
+    let drafts = views.records.drafts_of(user(9), 9).unwrap();
+    assert_eq!(drafts.iter().map(|draft| draft.patient).collect::<Vec<_>>(), [patient(2)]);
+    assert!(views.patient_facts(patient(1)).unwrap().unwrap().erased_at.is_some());
+    // In one batch with what was written before, the rows are the same.
+    let (_other_dir, whole) = crate::testing::views(&log);
+    for (one, other) in views.standings().into_iter().zip(whole.standings()) {
+        assert_eq!(one.1.unwrap().root, other.1.unwrap().root, "{:?}", one.0);
+    }
+}
+
+#[test]
+fn an_erased_category_is_dropped_and_the_rest_stays() {
+    let mut log = Log::default();
+    log.register(1, vec![token(FamilyName, 1), token(Ssn, 1)]);
+    log.write(1, 1, RecordKind::Note, Some(2019));
+    log.write(2, 1, RecordKind::LabResult, None);
+    let (_dir, views) = views(&log);
+    let last = views.records.last_entry(&[patient(1)]).unwrap().unwrap();
+    assert_eq!((last.year, last.undated), (Some(2019), Some(at(2))));
+    let before = log.events.len();
+    erase(&mut log, 1, Some([Group::Identifiers, Group::Sensitive].into_iter().collect()));
+    views.apply(Stretch::of(&log.events[before..])).unwrap();
+    let known = views.patients.get(patient(1)).unwrap().unwrap();
+    assert_eq!(known.fields.0.keys().collect::<Vec<_>>(), [&Field::Name]);
+    assert_eq!((found(&views, &[(Ssn, 1)]), found(&views, &[(FamilyName, 1)])), (vec![], vec![patient(1)]));
+    assert_eq!(views.records.list(&[patient(1)], &RecordFilter::default(), None, 9).unwrap().items.len(), 2);
+    let before = log.events.len();
+    erase(&mut log, 1, Some([Group::Clinical].into_iter().collect()));
+    views.apply(Stretch::of(&log.events[before..])).unwrap();
+    assert_eq!(views.records.list(&[patient(1)], &RecordFilter::default(), None, 9).unwrap().items, []);
+    assert_eq!(views.records.counts(&[patient(1)]).unwrap().values().sum::<u64>(), 2);
 }

@@ -41,6 +41,8 @@ pub struct KnownPatient {
     pub facts: PatientFacts,
     /// Everybody who is this person: first the patient who goes on, then all who were merged into it.
     pub family: Arc<[PatientId]>,
+    /// When the person was forgotten.
+    pub erased_at: Option<jiff::Timestamp>,
     /// Position of the last event that changed these facts.
     pub version: u64,
 }
@@ -142,6 +144,7 @@ impl Views {
             let departments: BTreeSet<_> = family.iter().flat_map(|one| one.departments.iter().cloned()).collect();
             let facilities: BTreeSet<_> = family.iter().flat_map(|one| one.facilities.iter().cloned()).collect();
             let vip = family.iter().any(|one| one.vip);
+            let erased_at = survivor.erased_at;
             let decoy = family.iter().any(|one| one.decoy);
             let ids: Arc<[PatientId]> = family.iter().map(|one| one.patient).collect();
             let known = |patient| {
@@ -155,7 +158,7 @@ impl Views {
                     ..PatientFacts::new(patient, survivor.tenant)
                 };
                 consent::gather(&said, &mut facts);
-                (patient, Arc::new(KnownPatient { facts, family: Arc::clone(&ids), version }))
+                (patient, Arc::new(KnownPatient { facts, family: Arc::clone(&ids), erased_at, version }))
             };
             // All of a family are kept and thrown out together, so that one cannot outlive a change of another.
             Ok(ids.iter().copied().map(known).collect())
@@ -217,6 +220,9 @@ impl FactsCache {
                 Event::Patient(PatientEvent::Corrected(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::Flagged(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::Placed(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::Erased(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::GroupsErased(e)) => self.forget_patient(e.patient),
+                Event::Patient(PatientEvent::GroupsReopened(_)) => {}
                 // Families change: rare enough to forget everybody.
                 Event::Patient(
                     PatientEvent::Merged(_)
@@ -231,6 +237,7 @@ impl FactsCache {
                 | Event::AccessReview(_)
                 | Event::Key(_)
                 | Event::Backup(_)
+                | Event::Erasure(_)
                 | Event::Governance(_) => {}
             }
         }

@@ -16,6 +16,7 @@ pub mod care_teams;
 pub mod consent;
 pub mod documents;
 pub mod elevations;
+pub mod erasure;
 mod error;
 mod facts;
 mod generation;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wardbook_events::patients::{self, PatientEvent, WatchReason};
-use wardbook_events::{Event, Field, PatientId, Recorded, Sealed, SealedFields, TenantId, Token, TokenKind};
+use wardbook_events::{Event, Field, GroupSet, PatientId, Recorded, Sealed, SealedFields, TenantId, Token, TokenKind};
 
 use crate::error::ViewError;
 use crate::generation::Generation;
@@ -46,6 +47,10 @@ pub struct Patient {
     pub merged_into: Option<PatientId>,
     /// Patients who were merged into this one, directly.
     pub absorbed: BTreeSet<PatientId>,
+    /// When the person was forgotten: then this row and its counts are all that is left.
+    pub erased_at: Option<Timestamp>,
+    /// Categories that were erased, and into which nothing was written since.
+    pub erased: GroupSet,
     /// Version of the stream `patients-<id>`: what `If-Match` is compared with.
     pub version: u64,
     /// Position of the last event that changed this patient.
@@ -96,6 +101,8 @@ impl View for PatientsView {
                     decoy: false,
                     merged_into: None,
                     absorbed: BTreeSet::new(),
+                    erased_at: None,
+                    erased: GroupSet::EMPTY,
                     version: event.stream_version,
                     changed: event.position,
                 };
@@ -105,6 +112,8 @@ impl View for PatientsView {
                 tx.put_value(patient_key(patient.patient), &patient)
             }
             PatientEvent::Corrected(e) => change(tx, event, e.patient, |tx, patient| {
+                let written = e.changes.iter().filter(|change| change.new.is_some());
+                patient.erased = patient.erased.without(written.map(|change| change.field.group()).collect());
                 for change in &e.changes {
                     match &change.new {
                         Some(new) => patient.fields.0.insert(change.field, new.clone()),
@@ -145,10 +154,29 @@ impl View for PatientsView {
                 patient.facilities = e.facilities.iter().cloned().collect();
                 Ok(())
             }),
+            PatientEvent::Erased(e) => change(tx, event, e.patient, |tx, patient| {
+                patient.erased_at = Some(event.recorded_at);
+                forget(tx, patient, GroupSet::all())
+            }),
+            PatientEvent::GroupsErased(e) => change(tx, event, e.patient, |tx, patient| forget(tx, patient, e.groups)),
+            // What matters to who writes changes nothing here, but the version.
+            PatientEvent::GroupsReopened(e) => change(tx, event, e.patient, |_, _| Ok(())),
             // Claims belong to the write side; what a patient is found by stands in the patient's own stream.
             PatientEvent::TokenClaimed(_) | PatientEvent::TokenReleased(_) => Ok(()),
         }
     }
+}
+
+/// Drops what the patient was found by, and sealed fields, which nothing opens any more.
+fn forget(tx: &mut Tx<'_>, patient: &mut Patient, groups: GroupSet) -> Result<(), ViewError> {
+    patient.erased = patient.erased.union(groups);
+    patient.fields.0.retain(|field, _| !groups.contains(field.group()));
+    let is_lost = |token: &Token| !token.kind.groups().intersection(groups).is_empty();
+    for token in patient.tokens.iter().filter(|token| is_lost(token)) {
+        tx.remove(token_key(patient.tenant, token, patient.patient))?;
+    }
+    patient.tokens.retain(|token| !is_lost(token));
+    Ok(())
 }
 
 fn change(

@@ -1,11 +1,13 @@
 //! Clinical entries of a chart.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use wardbook_events::patients::PatientEvent;
 use wardbook_events::records::{self, Addendum, RecordBody, RecordEvent, RecordKind, Sensitivity};
-use wardbook_events::{Ciphertext, Event, PatientId, RecordId, Recorded, Sealed, TenantId, UserId};
+use wardbook_events::{Ciphertext, Event, GroupSet, PatientId, RecordId, Recorded, Sealed, TenantId, UserId};
 
 use crate::error::ViewError;
 use crate::key::{Key, trailing_number};
@@ -138,6 +140,15 @@ impl Draft {
     }
 }
 
+/// When the last entry of a chart is from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LastEntry {
+    /// The latest year of those that have one.
+    pub year: Option<i16>,
+    /// When the newest of those without a year was added.
+    pub undated: Option<Timestamp>,
+}
+
 /// Which entries a list is to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordFilter {
@@ -149,16 +160,20 @@ pub struct RecordFilter {
     pub retracted: bool,
 }
 
-/// What a row of a chart holds, so that entries that do not match are passed over unread: kind, retracted, year.
+/// What a row of a chart holds, so that entries that do not match are passed over unread: kind, how it stands, year.
 fn label(record: &Record) -> [u8; 4] {
     let [high, low] = record.year.unwrap_or(i16::MIN).to_be_bytes();
     [record.kind as u8, u8::from(matches!(record.state, State::Retracted { .. })), high, low]
 }
 
+/// How an entry stands whose body was erased: this row is all that is left of it, so that it still counts.
+const ERASED: u8 = 2;
+
 fn matches(filter: &RecordFilter, row: &[u8]) -> bool {
     let Some([kind, retracted, high, low]) = row.first_chunk::<4>() else { return true };
     let year = i16::from_be_bytes([*high, *low]);
-    filter.kind.is_none_or(|wanted| wanted as u8 == *kind)
+    *retracted != ERASED
+        && filter.kind.is_none_or(|wanted| wanted as u8 == *kind)
         && (filter.retracted || *retracted == 0)
         && filter.years.as_ref().is_none_or(|years| year != i16::MIN && years.contains(&year))
 }
@@ -189,12 +204,39 @@ fn put(tx: &mut Tx<'_>, record: &Record) -> Result<(), ViewError> {
     tx.put_value(record_key(record.position), record)
 }
 
+/// Drops the entries and drafts of a patient that are sealed in these groups; what they were is still counted.
+fn forget(tx: &mut Tx<'_>, patient: PatientId, groups: GroupSet) -> Result<(), ViewError> {
+    let is_lost = |sensitivity: &[Sensitivity]| groups.contains(records::body_field(sensitivity).group());
+    for key in tx.keys(&chart_key(patient, 0), &chart_key(patient, u64::MAX))? {
+        let position = place(&key)?;
+        let Some(record) = tx.value::<Record>(record_key(position))?.filter(|found| is_lost(&found.sensitivity)) else {
+            continue;
+        };
+        tx.remove(record_key(position))?;
+        tx.remove(place_key(record.record))?;
+        let [kind, _, high, low] = label(&record);
+        tx.put(key, vec![kind, ERASED, high, low])?;
+    }
+    for key in tx.keys(&Key::table(DRAFT).done(), &Key::table(DRAFT + 1).done())? {
+        let found = tx.value::<Draft>(key.clone())?;
+        if found.is_some_and(|draft| draft.patient == patient && is_lost(&draft.sensitivity)) {
+            tx.remove(key)?;
+        }
+    }
+    Ok(())
+}
+
 impl View for RecordsView {
     const NAME: &'static str = "records";
-    const CODE_VERSION: u32 = 2;
+    const CODE_VERSION: u32 = 3;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
-        let Event::Record(what) = &event.event else { return Ok(()) };
+        let what = match &event.event {
+            Event::Record(what) => what,
+            Event::Patient(PatientEvent::Erased(e)) => return forget(tx, e.patient, GroupSet::all()),
+            Event::Patient(PatientEvent::GroupsErased(e)) => return forget(tx, e.patient, e.groups),
+            _ => return Ok(()),
+        };
         match what {
             RecordEvent::Added(e) => {
                 let record = Record {
@@ -303,6 +345,51 @@ impl Projection<RecordsView> {
             items.push(decode(RecordsView::NAME, &row)?);
         }
         Ok(Page { items, next })
+    }
+
+    /// Of these patients: how many entries of each kind there are, those whose bodies were erased included.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn counts(&self, patients: &[PatientId]) -> Result<BTreeMap<u8, u64>, ViewError> {
+        let live = self.live()?;
+        let mut counts = BTreeMap::new();
+        for patient in patients {
+            live.walk(&chart_key(*patient, 0), &chart_key(*patient, u64::MAX), false, |_, row| {
+                *counts.entry(row.first().copied().unwrap_or_default()).or_default() += 1;
+                Ok(true)
+            })?;
+        }
+        Ok(counts)
+    }
+
+    /// The year, or the instant if no year is known, of the last entry of these patients: from then on runs the time for
+    /// which the law asks that a chart be kept. Retracted entries count: they are what happened.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn last_entry(&self, patients: &[PatientId]) -> Result<Option<LastEntry>, ViewError> {
+        let live = self.live()?;
+        let mut last = LastEntry::default();
+        for patient in patients {
+            let mut undated = None;
+            live.walk(&chart_key(*patient, 0), &chart_key(*patient, u64::MAX), true, |key, row| {
+                let Some([_, state, high, low]) = row.first_chunk::<4>() else { return Ok(true) };
+                match i16::from_be_bytes([*high, *low]) {
+                    _ if *state == ERASED => {}
+                    // The newest without a year is met first.
+                    i16::MIN => _ = undated.get_or_insert(place(key)?),
+                    year => last.year = last.year.max(Some(year)),
+                }
+                Ok(true)
+            })?;
+            if let Some(position) = undated {
+                let row = live.get(&record_key(position))?;
+                let record = row.map(|row| decode::<Record>(RecordsView::NAME, &row)).transpose()?;
+                last.undated = last.undated.max(record.map(|record| record.added_at));
+            }
+        }
+        Ok((last != LastEntry::default()).then_some(last))
     }
 
     /// A draft of this author.

@@ -1,7 +1,7 @@
 //! The changes of one commit: an overlay over the stored rows.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -82,6 +82,24 @@ impl<'a> Tx<'a> {
         let grown = row.len().saturating_sub(before);
         self.bytes += grown;
         Ok(())
+    }
+    /// The keys of all rows in `from..to` as this commit leaves them, sorted. For what happens seldom: it walks the store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn keys(&mut self, from: &[u8], to: &[u8]) -> Result<Vec<Vec<u8>>, ViewError> {
+        let mut keys = BTreeSet::new();
+        self.below.walk(from, to, false, |key, _| {
+            keys.insert(key.to_vec());
+            Ok(true)
+        })?;
+        for (key, row) in self.rows.iter().filter(|(key, _)| key.as_slice() >= from && key.as_slice() < to) {
+            match &row.now {
+                Some(_) => keys.insert(key.clone()),
+                None => keys.remove(key),
+            };
+        }
+        Ok(keys.into_iter().collect())
     }
     /// The row as a typed value.
     ///

@@ -14,6 +14,7 @@ use crate::care_teams::CareTeamsView;
 use crate::consent::ConsentView;
 use crate::documents::DocumentsView;
 use crate::elevations::ElevationsView;
+use crate::erasure::ErasureView;
 use crate::error::ViewError;
 use crate::facts::FactsCache;
 use crate::generation::Standing;
@@ -188,6 +189,8 @@ views! {
     Consent, consent: ConsentView;
     /// Roles for a short time.
     Elevations, elevations: ElevationsView;
+    /// Requests to be forgotten, and holds.
+    Erasure, erasure: ErasureView;
     /// Campaigns that look over who may do what.
     AccessReviews, access_reviews: AccessReviewsView;
     /// Index of the audit trail.

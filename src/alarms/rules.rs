@@ -5,6 +5,7 @@ use wardbook_events::alerts::{AlertKind, Severity};
 use wardbook_events::backups::BackupEvent;
 use wardbook_events::break_glass::{BreakGlassEvent, ReviewOutcome};
 use wardbook_events::elevations::ElevationEvent;
+use wardbook_events::erasure::{ErasureEvent, Scope};
 use wardbook_events::governance::GovernanceEvent;
 use wardbook_events::identity::{EndReason, IdentityEvent};
 use wardbook_events::keys::KeyEvent;
@@ -64,6 +65,7 @@ pub fn may_matter(event_type: &str) -> bool {
             | "identity.account-locked"
             | "elevations.granted"
             | "backups.failed"
+            | "erasure.executed"
             | "patients.corrected"
             | "care-teams.member-assigned"
             | "governance.certificate-expiring"
@@ -124,6 +126,9 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
             },
         ),
         Event::Backup(BackupEvent::Failed(_)) => (AlertKind::BackupFailed, Severity::High),
+        Event::Erasure(ErasureEvent::Executed(e)) if e.scope == Scope::Whole => {
+            (AlertKind::PatientErased, Severity::Medium)
+        }
         _ if opened && facts.watched => {
             (AlertKind::WatchedPatientOpened, if emergency { Severity::High } else { Severity::Medium })
         }
@@ -164,6 +169,9 @@ fn subject(event: &Event) -> Subject {
         Event::Identity(IdentityEvent::SessionsEnded(e)) => user(e.user),
         Event::Identity(IdentityEvent::AccountLocked(e)) => user(e.user),
         Event::Elevation(ElevationEvent::Granted(e)) => user(e.user),
+        Event::Erasure(ErasureEvent::Executed(e)) => {
+            Subject { patient: e.patients.first().copied(), ..Subject::default() }
+        }
         _ => Subject::default(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse, ResponseError, web};
 use uuid::Uuid;
@@ -121,6 +121,9 @@ fn finish(
 ) -> ServiceResponse<BoxBody> {
     let route = answer.request().match_pattern();
     dress(answer.headers_mut(), app, context);
+    if app.erasing().is_recent(Duration::from_secs(app.config().server.keep_alive_s)) {
+        answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     tracing::info!(
         request = %context.request,
         correlation = %context.correlation,

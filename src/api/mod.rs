@@ -15,6 +15,7 @@ pub mod documents;
 pub mod drafts;
 pub mod edge;
 pub mod elevations;
+pub mod erasure;
 pub mod external;
 pub mod factors;
 pub mod health;
@@ -122,6 +123,15 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(elevations::refuse_elevation)
             .service(elevations::end_elevation)
             .service(elevations::review_elevation)
+            .service(erasure::request_erasure)
+            .service(erasure::list_erasures)
+            .service(erasure::read_erasure)
+            .service(erasure::approve_erasure)
+            .service(erasure::refuse_erasure)
+            .service(erasure::read_certificate)
+            .service(erasure::place_hold)
+            .service(erasure::list_holds)
+            .service(erasure::lift_hold)
             .service(access_reviews::open_review)
             .service(access_reviews::list_reviews)
             .service(access_reviews::read_review)

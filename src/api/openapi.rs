@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
     access_reviews, alerts, audit, auth, backups, break_glass, care_teams, consent, documents, drafts, elevations,
-    external, factors, health, ledger, passwords, patients, places, policy, projections, records, replay, services,
-    sessions, uploads, users,
+    erasure, external, factors, health, ledger, passwords, patients, places, policy, projections, records, replay,
+    services, sessions, uploads, users,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,7 @@ use crate::api::{
         drafts::save_draft, drafts::list_drafts, drafts::read_draft, drafts::discard_draft,
         consent::list_consents, consent::restrict_access, consent::lift_restriction, consent::permit_disclosure, consent::withdraw_disclosure, consent::grant_proxy, consent::end_proxy,
         elevations::request_elevation, elevations::list_elevations, elevations::approve_elevation, elevations::refuse_elevation, elevations::end_elevation, elevations::review_elevation,
+        erasure::request_erasure, erasure::list_erasures, erasure::read_erasure, erasure::approve_erasure, erasure::refuse_erasure, erasure::read_certificate, erasure::place_hold, erasure::list_holds, erasure::lift_hold,
         access_reviews::open_review, access_reviews::list_reviews, access_reviews::read_review, access_reviews::decide_holding, access_reviews::close_review, access_reviews::read_evidence,
         care_teams::list_care_team, care_teams::assign_member, care_teams::end_member,
         break_glass::start_emergency, break_glass::list_emergencies, break_glass::read_emergency, break_glass::extend_emergency, break_glass::end_emergency, break_glass::review_emergency, break_glass::report_emergencies,

@@ -65,6 +65,8 @@ kinds! {
     Conflict = 409 "conflict" "the present state does not allow this";
     /// The idempotency key was used for something else.
     KeyReused = 409 "idempotency-key-reused" "this idempotency key was used for another request";
+    /// The person was forgotten.
+    Erased = 410 "erased" "this person was erased";
     /// `If-Match` names another version than the present one.
     VersionMismatch = 412 "version-mismatch" "it was changed in the meantime";
     /// The body is too large.

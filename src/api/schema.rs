@@ -239,6 +239,49 @@ pub enum AlertKind {
     CertificateExpiring,
 }
 
+/// On what ground somebody asks to be forgotten.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum Basis {
+    Gdpr,
+    Pdpl,
+    PatientRequest,
+    RetentionOver,
+}
+
+/// Why something may not be erased for the time being.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum HoldKind {
+    Litigation,
+    Investigation,
+    PublicHealth,
+    Other,
+}
+
+/// Why an erasure was refused.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum RefusalReason {
+    LegalObligation,
+    PublicHealth,
+    LegalClaims,
+    IdentityNotProven,
+    Withdrawn,
+    Other,
+}
+
+/// Where something of a patient was.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+pub enum ErasedPlace {
+    KeyStore,
+    KeyBackups,
+    Documents,
+    Views,
+    Accounts,
+}
+
 /// How much it hurries.
 #[derive(ToSchema)]
 #[schema(rename_all = "kebab-case")]

@@ -136,6 +136,7 @@ impl Serving {
             actix_web::rt::spawn(tend_backups(app.clone())),
             actix_web::rt::spawn(crate::root::watch(app.clone())),
             actix_web::rt::spawn(sweep_uploads(app.clone())),
+            actix_web::rt::spawn(finish_erasures(app.clone())),
         ];
         if let Some(tls) = &self.tls {
             tasks.push(actix_web::rt::spawn(tend_certificates(app.clone(), tls.clone(), signals)));
@@ -205,6 +206,13 @@ async fn sweep_uploads(app: App) {
             Ok(uploads) => tracing::info!(uploads, "uploads that nobody finished were thrown away"),
             Err(error) => tracing::warn!(%error, "uploads that nobody finished were not looked for"),
         }
+    }
+}
+
+async fn finish_erasures(app: App) {
+    loop {
+        crate::erasure::finish(&app).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
     }
 }
 

@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 mod backup;
 mod checkpoint;
 mod documents;
+mod erasure;
 mod import;
 mod output;
 mod place;
@@ -85,6 +86,8 @@ enum Command {
     User(user::User),
     /// See and end login sessions
     Session(session::Session),
+    /// See requests to be forgotten, agree to them, print certificates
+    Erasure(erasure::Erasure),
     /// Check, compare and explain policies
     Policy(policy::Policy),
     /// Make, check, list and restore backups
@@ -122,6 +125,7 @@ pub fn run() -> ExitCode {
         Command::Documents(command) => command.run(&cli.common, &output),
         Command::User(command) => command.run(&cli.common, &output),
         Command::Session(command) => command.run(&cli.common, &output),
+        Command::Erasure(command) => command.run(&cli.common, &output),
         Command::Policy(command) => command.run(&cli.common, &output),
         Command::Backup(command) => command.run(&cli.common, &output),
         Command::Tls(command) => command.run(&cli.common, &output),

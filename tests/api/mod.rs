@@ -11,6 +11,7 @@ mod documents;
 mod drafts;
 mod edge;
 mod elevations;
+mod erasure;
 mod external;
 mod factors;
 mod hidden;

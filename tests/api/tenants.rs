@@ -103,6 +103,9 @@ impl Organisation {
         let named = json!({"title": format!("{} letter", self.marks[3])});
         let document = upload(physician, patient, "text/plain", b"text", &named).finish();
         let unfinished = upload(physician, patient, "text/plain", b"more", &named).upload;
+        let hold = json!({"kind": "investigation", "reference": "case 1"});
+        let hold = officer.post(&format!("/v1/patients/{}/holds", self.ids["patient"]), &hold);
+        let erasure = officer.post(&format!("/v1/patients/{}/erasure", self.ids["into"]), &json!({}));
         let key = json!({"name": "nightly", "scopes": ["read-chart"], "expires_at": "2026-06-01T00:00:00Z"});
         let service = json!({"username": format!("{}nightly", self.marks[3])});
         let made = [
@@ -110,6 +113,8 @@ impl Organisation {
             id(self.client(Role::Admin).post("/v1/services", &service), "service"),
             id(physician.get("/v1/auth/session"), "session"),
             id(emergency, "emergency"),
+            id(hold, "hold"),
+            id(erasure, "erasure"),
             id(self.client(Role::SystemAdmin).post("/v1/elevations", &role), "elevation"),
             id(officer.post("/v1/access-reviews", &review), "review"),
             ("draft", draft),

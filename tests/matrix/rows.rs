@@ -217,6 +217,17 @@ pub const ROWS: &[Row] = &[
     row("PUT /v1/users/{user}/places", House, |_, _| text(json!({"facilities": ["north"]}))),
     row("PUT /v1/users/{user}/hours", House, |_, _| text(json!({"shifts": [{"weekday": 1, "from": 0, "to": 1440}]}))),
     row("PUT /v1/users/{user}/networks", House, |_, _| text(json!({"networks": []}))),
+    row("GET /v1/erasures", House, none),
+    row("GET /v1/erasures/{erasure}", House, none),
+    row("GET /v1/erasures/{erasure}/certificate", House, none),
+    row("POST /v1/erasures/{erasure}/approve", House, none),
+    row("POST /v1/erasures/{erasure}/refuse", House, |_, _| text(json!({"reason": "withdrawn"}))),
+    row("GET /v1/patients/{patient}/holds", Patient, none),
+    row("POST /v1/patients/{patient}/holds", Patient, |_, _| {
+        text(json!({"kind": "litigation", "reference": "case 1"}))
+    }),
+    row("DELETE /v1/patients/{patient}/holds/{hold}", Patient, none),
+    row("POST /v1/patients/{patient}/erasure", Patient, none),
     // At the end, because they change what others may.
     row("GET /v1/patients/{patient}/consents", Patient, none),
     row("POST /v1/patients/{patient}/restrictions", Patient, |_, _| text(json!({"role": "quality"}))),

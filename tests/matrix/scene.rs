@@ -148,7 +148,14 @@ impl Scene {
         let review = made(officer.post("/v1/access-reviews", &review), "review");
         let emergency = json!({"patient": self.patient, "reason": "trauma", "attested": true});
         let emergency = doctor.with("Purpose-Of-Use", "ETREAT").post("/v1/break-glass", &emergency);
+        // Held, so that whoever may agree to it is told to wait, and nobody is erased.
+        let hold = json!({"kind": "litigation", "reference": "case 1"});
+        let held = made(officer.post(&format!("/v1/patients/{}/holds", self.patient), &hold), "hold");
+        made(officer.post(&format!("/v1/patients/{}/holds", self.other), &hold), "hold");
+        let erasure = officer.post(&format!("/v1/patients/{}/erasure", self.other), &json!({}));
         let ids = [
+            ("hold", held),
+            ("erasure", made(erasure, "erasure")),
             ("elevation", elevation),
             ("review", review),
             ("emergency", made(emergency, "emergency")),

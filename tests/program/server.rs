@@ -133,6 +133,10 @@ impl Server {
         &self.base
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }

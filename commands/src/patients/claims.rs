@@ -68,11 +68,11 @@ pub fn refuse_duplicates<'a>(
 }
 
 /// The claim of one token.
-pub(super) fn claim(tenant: TenantId, patient: PatientId, token: &Token) -> Event {
+pub(crate) fn claim(tenant: TenantId, patient: PatientId, token: &Token) -> Event {
     TokenClaimed { tenant, patient, token: token.clone() }.into()
 }
 
 /// The end of a claim.
-pub(super) fn release(tenant: TenantId, patient: PatientId, token: &Token) -> Event {
+pub(crate) fn release(tenant: TenantId, patient: PatientId, token: &Token) -> Event {
     TokenReleased { tenant, patient, token: token.clone() }.into()
 }

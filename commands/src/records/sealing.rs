@@ -15,6 +15,7 @@ use crate::error::CommandError;
 use crate::executor::{Commands, Desk, Done, Task};
 use crate::origin::Origin;
 use crate::patients;
+use crate::rejection::Rejection;
 
 /// Adds a clinical entry to a chart.
 #[derive(Clone, Serialize)]
@@ -54,9 +55,22 @@ impl std::fmt::Debug for AddRecord {
 
 /// Loads an entry of a patient who takes changes. The chart is looked at but not locked: an entry that is added while its
 /// patient is merged stays in the retired chart, which is read together with the one that goes on.
-fn load(desk: &mut Desk<'_>, patient: PatientId, record: RecordId) -> Result<Arc<State>, CommandError> {
-    desk.load::<patients::State>(&wardbook_events::patients::stream(patient))?.active()?;
-    desk.load(&stream(record))
+///
+/// `labels` are those of a new entry.
+fn load(
+    desk: &mut Desk<'_>,
+    patient: PatientId,
+    record: RecordId,
+    labels: Option<&[Sensitivity]>,
+) -> Result<Arc<State>, CommandError> {
+    let chart = desk.load::<patients::State>(&wardbook_events::patients::stream(patient))?;
+    let closed = chart.active()?.closed;
+    let state = desk.load::<State>(&stream(record))?;
+    let labels = labels.or_else(|| Some(state.of(patient).ok()?.sensitivity.as_slice()));
+    match labels {
+        Some(labels) if closed.contains(body_field(labels).group()) => Err(Rejection::BeingErased.into()),
+        _ => Ok(state),
+    }
 }
 
 impl Commands {
@@ -78,7 +92,7 @@ impl Commands {
         let author = if permit.action() == Action::Import { None } else { context.user };
         let bytes = origin.known_by("add-record", &command)?;
         self.run(Task::new(context, origin, stream(record), bytes, record), move |desk| {
-            let state = load(desk, patient, record)?;
+            let state = load(desk, patient, record, Some(&command.sensitivity))?;
             let add = command.sealed(desk.keys, context.tenant, record, author)?;
             Ok(decide(&state, add, &context)?)
         })
@@ -103,7 +117,7 @@ impl Commands {
         let bytes = origin.known_by("amend-record", &(patient, record, expected, &body))?;
         let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
         self.run(task, move |desk| {
-            let state = load(desk, patient, record)?;
+            let state = load(desk, patient, record, None)?;
             let field = body_field(&state.of(patient)?.sensitivity);
             let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, &body)?;
             let amend = Command::Amend { patient, record, year: body.year(), body: sealed.into_ciphertext() };
@@ -129,7 +143,7 @@ impl Commands {
         let bytes = origin.known_by("sign-record", &(patient, record, expected))?;
         let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
         self.run(task, move |desk| {
-            Ok(decide(&*load(desk, patient, record)?, Command::Sign { patient, record }, &context)?)
+            Ok(decide(&*load(desk, patient, record, None)?, Command::Sign { patient, record }, &context)?)
         })
         .await
     }
@@ -153,7 +167,7 @@ impl Commands {
         let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
         let addendum = Addendum { text };
         self.run(task, move |desk| {
-            let state = load(desk, patient, record)?;
+            let state = load(desk, patient, record, None)?;
             let field = addendum_field(&state.of(patient)?.sensitivity);
             let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, &addendum)?;
             Ok(decide(&state, Command::AddAddendum { patient, record, text: sealed.into_ciphertext() }, &context)?)
@@ -178,7 +192,7 @@ impl Commands {
         let bytes = origin.known_by("retract-record", &(patient, record, expected))?;
         let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
         self.run(task, move |desk| {
-            Ok(decide(&*load(desk, patient, record)?, Command::Retract { patient, record }, &context)?)
+            Ok(decide(&*load(desk, patient, record, None)?, Command::Retract { patient, record }, &context)?)
         })
         .await
     }

@@ -205,3 +205,19 @@ fn a_certificate_hurries_more_the_nearer_its_end_is() {
         assert_eq!((raised.kind, raised.severity), (AlertKind::CertificateExpiring, severity), "{days} days");
     }
 }
+
+#[test]
+fn officers_are_told_of_whom_nobody_knows_any_more() {
+    use wardbook_events::erasure::ErasureExecuted;
+    use wardbook_events::{ErasureId, GroupSet};
+    let executed = |scope| ErasureExecuted {
+        erasure: ErasureId::new(id(7)),
+        patients: vec![patient(2), patient(3)],
+        scope,
+        kept: Vec::new(),
+        approved_by: vec![user(1), user(4)],
+    };
+    let told = Some((AlertKind::PatientErased, Medium, Some(user(1)), Some(patient(2))));
+    assert_eq!(raised(executed(Scope::Whole), NOTHING), told);
+    assert_eq!(raised(executed(Scope::Groups(GroupSet::all())), NOTHING), None);
+}

@@ -1,7 +1,7 @@
 //! What each of our errors means to a caller.
 
 use wardbook_commands::{CommandError, Rejection};
-use wardbook_keys::{OpenError, RootError};
+use wardbook_keys::{KeyError, OpenError, RootError, SealError};
 use wardbook_ledger::{AppendError, ProveError, ReadError};
 use wardbook_projections::ViewError;
 
@@ -36,6 +36,11 @@ pub(super) fn of_keys(what: &'static str, root: Option<&RootError>, error: &dyn 
     .retry_after(seconds)
 }
 
+/// Told only to who may read the chart otherwise.
+fn erased() -> Problem {
+    Problem::new(Kind::Erased, "nothing of it is left: a person who comes back is registered anew")
+}
+
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -49,6 +54,7 @@ impl From<Refusal> for Problem {
                 "so many different patients are not opened within an hour: go on with those, or wait for Retry-After",
             )
             .retry_after(wait_s),
+            Refusal::Erased(_) => erased(),
             Refusal::Append(error) => error.into(),
             Refusal::View(error) => error.into(),
             Refusal::Open(error) => error.into(),
@@ -82,6 +88,7 @@ impl From<CommandError> for Problem {
             ),
             CommandError::Contended | CommandError::Busy { .. } => Self::busy(),
             CommandError::Stopped { reason } => stopped(&reason),
+            CommandError::Key(KeyError::Destroyed { .. }) | CommandError::Seal(SealError::Destroyed { .. }) => erased(),
             CommandError::Refused(AppendError::TooLarge { .. }) => {
                 Self::new(Kind::TooLarge, "the change is too large: split it")
             }
@@ -106,6 +113,8 @@ impl From<Rejection> for Problem {
             Rejection::NotFound => return Self::not_found(),
             Rejection::Duplicate => Kind::Duplicate,
             Rejection::KeyReused => Kind::KeyReused,
+            Rejection::Erased => Kind::Erased,
+            Rejection::NothingToErase => Kind::Invalid,
             Rejection::DateInFuture
             | Rejection::UnknownJurisdiction
             | Rejection::BadDepartment
@@ -164,8 +173,8 @@ impl From<ViewError> for Problem {
 impl From<OpenError> for Problem {
     fn from(error: OpenError) -> Self {
         match error {
-            // The person is forgotten: what was sealed is no more, for anyone.
-            OpenError::Destroyed { .. } => Self::not_found(),
+            // Who comes so far may read the chart: it was there when he asked.
+            OpenError::Destroyed { .. } => erased(),
             other => of_keys("a sealed value was not opened", other.root(), &other),
         }
     }
