@@ -135,22 +135,18 @@ fn views(ledger: &Ledger, dir: &Path, progress: &dyn Progress) -> Result<Compare
     Ok(compared)
 }
 
-/// The newest size of the log at which views were attested: code version and root of each.
+/// The size of the log at which most views were attested, the newest such: code version and root of each. A backup may end
+/// within a round of attestations.
 fn attested(ledger: &Ledger) -> Result<(u64, BTreeMap<String, (u32, String)>), Box<dyn std::error::Error>> {
     let kind = "governance.projection-attested".parse()?;
     let entries = ledger.by_type(&kind, Position(u64::MAX), Direction::Backward, 64)?;
-    let (mut size, mut roots) = (0, BTreeMap::new());
+    let mut rounds: BTreeMap<u64, BTreeMap<String, (u32, String)>> = BTreeMap::new();
     for entry in &entries {
         let Some(recorded) = recorded::decode(entry)? else { continue };
         let Event::Governance(GovernanceEvent::ProjectionAttested(one)) = recorded.event else { continue };
-        if roots.is_empty() {
-            size = one.log_size;
-        }
-        if one.log_size == size {
-            roots.entry(one.view).or_insert((one.code_version, one.root));
-        }
+        rounds.entry(one.log_size).or_default().entry(one.view).or_insert((one.code_version, one.root));
     }
-    Ok((size, roots))
+    Ok(rounds.into_iter().max_by_key(|(size, roots)| (roots.len(), *size)).unwrap_or_default())
 }
 
 fn feed(
