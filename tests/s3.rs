@@ -51,10 +51,14 @@ fn documents_live_in_a_bucket() {
     let server = ward.serve();
     let (registrar, physician) = (server.log_in("registrar"), server.log_in("physician"));
     let patient = registrar.post("/v1/patients", &crate::helpers::person("Fairweather")).is(201);
+    let position = patient.header("wardbook-position").to_owned();
     let patient = patient.json()["patient"].as_str().unwrap().to_owned();
     let user = physician.get("/v1/auth/session").is(200).json()["user"].as_str().unwrap().to_owned();
-    registrar.put(&format!("/v1/patients/{patient}/care-team/{user}"), &json!({"function": "attending"})).is(204);
+    let team = format!("/v1/patients/{patient}/care-team/{user}");
+    let registrar = registrar.with("If-Ledger-Position", &position);
+    let assigned = registrar.put(&team, &json!({"function": "attending"})).is(204);
     let client = Client::new(server.base()).with_token(&server.token("physician"));
+    let client = client.with("If-Ledger-Position", assigned.header("wardbook-position"));
     let patient = patient.parse().unwrap();
     // More than one part of a multipart upload.
     let content: Vec<u8> = (0..).flat_map(|n: u32| format!("{n}: unremarkable\n").into_bytes()).take(9 << 20).collect();

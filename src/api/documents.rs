@@ -20,7 +20,7 @@ use crate::api::patients::seen;
 use crate::api::problem::{Kind, Problem, ProblemBody};
 use crate::api::{answer, schema};
 use crate::disclosure::{Case, Opening};
-use crate::documents::{Requested, open};
+use crate::documents::{Requested, known_to, open};
 
 /// Which documents.
 #[derive(Deserialize, IntoParams)]
@@ -237,7 +237,7 @@ fn disposition(name: Option<&Line>) -> String {
 #[post("/v1/documents/{document}/retract")]
 pub async fn retract_document(caller: Caller, document: web::Path<RecordId>) -> Result<HttpResponse, Problem> {
     let document = *document;
-    let known = caller.app.views().documents.get(document)?;
+    let known = known_to(&caller.app, &caller.asker, document)?;
     let patient = known.as_ref().map_or_else(|| PatientId::from_bytes(*document.bytes()), |known| known.patient);
     let case = Case::exactly(&caller.app, &caller.asker, patient)?;
     let target = |facts| Target::Record(case.facts(), facts);

@@ -18,7 +18,9 @@ use crate::api::caller::Caller;
 use crate::api::problem::{Kind, Problem, ProblemBody};
 use crate::api::{answer, schema};
 use crate::disclosure::Case;
-use crate::documents::{About, Appender, ContentError, DocumentError, Finished, Store, Upload, Words, finish};
+use crate::documents::{
+    About, Appender, ContentError, DocumentError, Finished, Store, Upload, Words, finish, known_to,
+};
 
 /// How far an upload came.
 const OFFSET: HeaderName = HeaderName::from_static("upload-offset");
@@ -339,8 +341,7 @@ pub async fn finish_upload(
 /// The document that the caller's upload became by an earlier request.
 fn finished_before(caller: &Caller, upload: RecordId) -> Result<Option<FinishAnswer>, Problem> {
     let principal = caller.asker.principal();
-    let known = caller.app.views().documents.get(upload)?;
-    let known = known.filter(|known| known.author == principal.user && known.tenant == principal.tenant);
+    let known = known_to(&caller.app, &caller.asker, upload)?.filter(|known| known.author == principal.user);
     Ok(known.map(|known| FinishAnswer {
         document: known.document,
         version: known.version,

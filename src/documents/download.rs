@@ -16,7 +16,7 @@ use wardbook_projections::documents::Document;
 use zeroize::Zeroizing;
 
 use super::error::DocumentError;
-use super::{blocking, found};
+use super::{blocking, found, known_to};
 use crate::app::App;
 use crate::asker::Asker;
 use crate::disclosure::{Case, Opening};
@@ -92,7 +92,7 @@ pub struct Opened {
 /// # Errors
 /// [`crate::disclosure::Refusal::Hidden`] if there is no such document for this caller; what is wrong with its object.
 pub async fn open(app: &App, asker: &Asker, document: RecordId, requested: Requested) -> Result<Opened, DocumentError> {
-    let known = app.views().documents.get(document)?;
+    let known = known_to(app, asker, document)?;
     // A document that nobody has takes the way of one whose patient nobody knows.
     let patient = known.as_ref().map_or_else(|| PatientId::from_bytes(*document.bytes()), |known| known.patient);
     let case = Case::to_read(app, asker, patient)?;

@@ -15,10 +15,12 @@ use std::path::PathBuf;
 
 use wardbook_commands::Origin;
 use wardbook_events::documents::{Digests, Fault};
-use wardbook_events::{Actor, Client, CorrelationId, EventId, Purpose};
+use wardbook_events::{Actor, Client, CorrelationId, EventId, Purpose, RecordId};
+use wardbook_projections::ViewError;
 use wardbook_projections::documents::Document;
 
 use crate::app::App;
+use crate::asker::Asker;
 use crate::config::{DataDir, Documents as Settings};
 
 pub use content::{ContentError, check_head};
@@ -118,7 +120,16 @@ async fn found(app: &App, document: &Document, fault: (Fault, Option<u64>), caus
     }
 }
 
+/// A document of the asker's organisation.
+///
+/// # Errors
+/// If the view cannot be read.
+pub fn known_to(app: &App, asker: &Asker, document: RecordId) -> Result<Option<Document>, ViewError> {
+    let tenant = asker.principal().tenant;
+    Ok(app.views().documents.get(document)?.filter(|known| known.tenant == tenant))
+}
+
 /// Where an upload lies, by its id.
-fn below(dir: &std::path::Path, id: wardbook_events::RecordId) -> PathBuf {
+fn below(dir: &std::path::Path, id: RecordId) -> PathBuf {
     dir.join(id.to_string())
 }

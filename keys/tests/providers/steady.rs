@@ -23,6 +23,9 @@ impl Clock for Hands {
     fn elapsed(&self) -> Duration {
         Duration::from_millis(self.0.load(Ordering::SeqCst))
     }
+    fn unix_s(&self) -> u64 {
+        self.elapsed().as_secs()
+    }
 }
 
 /// Fails so many times, each time after a while; then refuses or answers.
