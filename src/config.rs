@@ -25,6 +25,7 @@ mod erasure;
 mod error;
 mod external;
 mod keys;
+mod rates;
 mod search;
 
 pub use backup::Backup;
@@ -455,23 +456,6 @@ impl Limits {
     #[must_use]
     pub const fn view_wait(&self) -> Duration {
         Duration::from_millis(self.view_wait_ms)
-    }
-}
-
-impl Rates {
-    /// No limit of any kind: for measuring, and for tests of other things.
-    #[must_use]
-    pub fn off() -> Self {
-        Self {
-            user_per_minute: 0,
-            session_per_minute: 0,
-            auth_per_minute: 0,
-            read_per_minute: 0,
-            write_per_minute: 0,
-            public_per_minute: 0,
-            patients_per_hour: 0,
-            ..Self::default()
-        }
     }
 }
 
