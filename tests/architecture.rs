@@ -27,7 +27,7 @@ const ONLY: [(&str, &[&str]); 6] = [
 ];
 
 /// The areas: one file stem each on every layer.
-const AREAS: [&str; 16] = [
+const AREAS: [&str; 17] = [
     "patients",
     "records",
     "care_teams",

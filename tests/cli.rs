@@ -1,5 +1,6 @@
 //! The program as a person or a script uses it.
 
+mod backup;
 mod bundle;
 mod history;
 mod import;

@@ -8,6 +8,7 @@ use super::output::Output;
 use super::{Answer, Common, Ended, place};
 use wardbook::api::server;
 use wardbook::app::OpenOptions;
+use wardbook::backup::Setup;
 
 #[derive(Args)]
 pub struct Serve {
@@ -25,6 +26,12 @@ impl Serve {
         let mut config = place::config(common)?;
         if let Some(listen) = self.listen {
             config.server.listen = listen;
+        }
+        if config.backup.is_on() {
+            // Without its key, or with one place under two names, no backup would be worth anything (OPS-06).
+            for away in Setup::open(&config.backup)?.away {
+                tracing::error!(%away, "a place for backups cannot be used");
+            }
         }
         let app = place::open_with(common, config, output, OpenOptions { accept_rollback: self.accept_rollback })?;
         output.finish();

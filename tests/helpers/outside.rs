@@ -29,7 +29,7 @@ pub struct Mail {
 }
 
 /// The tools that `scripts/test` installs.
-fn tool(name: &str) -> PathBuf {
+pub fn tool(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
     let path = cache.join("wardbook/venv/bin").join(name);
