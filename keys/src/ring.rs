@@ -241,24 +241,9 @@ impl TenantRing {
         &self.older_indexes.first().unwrap_or(&self.index).commands
     }
 
-    /// The index key of a version; `None` if there is none or it was destroyed.
-    pub fn index_of(&self, version: u32) -> Option<&IndexKey> {
-        self.index_keys().find(|key| key.version == version)
-    }
-
     /// All index keys that are not destroyed, oldest first.
     pub fn index_keys(&self) -> impl Iterator<Item = &IndexKey> {
         self.older_indexes.iter().chain(std::iter::once(&self.index))
-    }
-
-    /// A new version of the index key, wrapped.
-    pub fn next_index(&self, now: u64) -> Result<Wrapped, StoreError> {
-        let under = self.newest()?;
-        let version = self.index.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
-        let secret = Secret::<KEY>::random()?;
-        let context = versions(version, under.version);
-        let bytes = under.wraps.wrap(&own_context(INDEX, &self.tenant, &context), secret.bytes());
-        Ok(Wrapped::new(version, under.version, bytes.map_err(damaged("an index key"))?, now))
     }
 
     /// The newest key for secrets, with its version.

@@ -6,9 +6,9 @@ use wardbook_events::access_reviews::{AccessReviewEvent, Holding, Verdict};
 use wardbook_events::{Event, EventId, Recorded, ReviewId, Role, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_number};
 use crate::tx::{Tx, decode};
 
 /// Campaigns by id.

@@ -8,9 +8,9 @@ use wardbook_events::alerts::{AlertEvent, AlertKind, Channel, Severity};
 use wardbook_events::{AlertId, Event, EventId, PatientId, Recorded, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::Key;
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::Key;
 use crate::tx::{Tx, decode};
 
 const ALERT: u8 = 1;

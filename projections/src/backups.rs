@@ -6,9 +6,9 @@ use wardbook_events::backups::{BackupCreated, BackupEvent, BackupKind, BackupSte
 use wardbook_events::{BackupId, Event, Recorded};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_number};
 use crate::tx::{Tx, decode};
 
 /// Backups by id.

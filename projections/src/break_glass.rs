@@ -9,8 +9,8 @@ use wardbook_events::break_glass::{BreakGlassEvent, EmergencyReason, EmergencySt
 use wardbook_events::{Ciphertext, EmergencyId, Event, PatientId, RecordId, Recorded, Role, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_id};
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_id};
 use crate::tx::{Tx, decode};
 
 const EMERGENCY: u8 = 1;

@@ -8,8 +8,8 @@ use wardbook_events::care_teams::{CareTeamEvent, Function};
 use wardbook_events::{Event, PatientId, Recorded, UserId};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_id};
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_id};
 use crate::tx::{Tx, decode};
 
 const TEAM: u8 = 1;

@@ -10,8 +10,8 @@ use wardbook_events::{Event, PatientId, Recorded, UserId};
 use wardbook_policy::PatientFacts;
 
 use crate::error::ViewError;
-use crate::key::Key;
 use crate::projection::{Projection, View};
+use crate::row_key::Key;
 use crate::tx::{Tx, decode};
 
 const CONSENT: u8 = 1;

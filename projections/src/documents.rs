@@ -8,9 +8,9 @@ use wardbook_events::{Ciphertext, Event, PatientId, RecordId, Recorded, Sealed, 
 use wardbook_policy::RecordFacts;
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_id, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_id, trailing_number};
 use crate::tx::{Tx, decode};
 
 const DOCUMENT: u8 = 1;

@@ -9,9 +9,9 @@ use wardbook_events::elevations::ElevationEvent;
 use wardbook_events::{ElevationId, Event, Recorded, Role, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_number};
 use crate::tx::{Tx, decode};
 
 /// Requests by id.

@@ -8,9 +8,9 @@ use wardbook_events::erasure::{Basis, Destroyed, ErasureEvent, HoldKind, Kept, R
 use wardbook_events::{ErasureId, Event, EventId, GroupSet, HoldId, PatientId, Recorded, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_id, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_id, trailing_number};
 use crate::tx::{Tx, decode};
 
 /// Requests by id.

@@ -9,8 +9,8 @@ use wardbook_events::{Event, Field, GroupSet, PatientId, Recorded, Sealed, Seale
 
 use crate::error::ViewError;
 use crate::generation::Generation;
-use crate::key::{Key, trailing_id};
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_id};
 use crate::tx::{Tx, decode};
 
 const PATIENT: u8 = 1;

@@ -10,9 +10,9 @@ use wardbook_events::records::{self, Addendum, RecordBody, RecordEvent, RecordKi
 use wardbook_events::{Ciphertext, Event, GroupSet, PatientId, RecordId, Recorded, Sealed, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::{Key, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_number};
 use crate::tx::{Tx, decode};
 
 /// Entries by position: new ones come at the end, where sled takes them in best, as they are large.

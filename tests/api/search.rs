@@ -78,8 +78,8 @@ fn mail_and_telephone_are_found_however_they_are_written() {
     }
     assert_eq!(found(Role::Registrar, &json!({"phone": "none"})), [""; 0], "what is no number finds nobody");
     let registrar = HOUSE.client(Role::Registrar);
-    assert_eq!(registrar.post("/v1/patients/search", &json!({"email": "not an address"})).status, 400);
-    assert_eq!(registrar.post("/v1/patients/search", &json!({"name": "x", "match": "fuzzy"})).status, 400);
+    assert_eq!(registrar.post("/v1/patients/search", &json!({"email": "not an address"})).status, 422);
+    assert_eq!(registrar.post("/v1/patients/search", &json!({"name": "x", "match": "fuzzy"})).status, 422);
     assert_eq!(registrar.post("/v1/patients/search", &json!({"match": "prefix"})).status, 422, "nothing to search by");
 }
 

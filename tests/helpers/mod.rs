@@ -11,8 +11,8 @@ pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
 #[cfg(feature = "s3")]
 pub use outside::moto;
-pub use sending::{Sent, begin, upload};
 pub use outside::{Hook, Mailbox, free_port, tool, wait_for_port};
+pub use sending::{Sent, begin, upload};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -199,23 +199,6 @@ impl Store {
         transaction.commit()?;
         self.wipe_journal().map_err(StoreError::Wipe)
     }
-
-    /// Overwrites a version of a tenant's index key with zeros.
-    pub fn destroy_index_key(&mut self, tenant: TenantId, version: u32) -> Result<(), StoreError> {
-        let bound = params![tenant.bytes(), version];
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "UPDATE index_keys SET wrapped = zeroblob(length(wrapped)) WHERE tenant = ?1 AND version = ?2",
-            bound,
-        )?;
-        transaction.execute(
-            "UPDATE index_key_facts SET state = 3
-             WHERE id = (SELECT id FROM index_keys WHERE tenant = ?1 AND version = ?2)",
-            bound,
-        )?;
-        transaction.commit()?;
-        self.wipe_journal().map_err(StoreError::Wipe)
-    }
 }
 
 /// How many keys are wrapped under a version of a tenant's key.

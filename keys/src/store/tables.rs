@@ -104,17 +104,6 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Adds a version of a tenant's index key; the one before is retired.
-    pub fn add_index_key(&mut self, tenant: TenantId, key: &Wrapped) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute(
-            "UPDATE index_key_facts SET state = 1 WHERE state = 0 AND id IN (SELECT id FROM index_keys WHERE tenant = ?1)",
-            params![tenant.bytes()],
-        )?;
-        insert_index_key(&transaction, tenant, key)?;
-        Ok(transaction.commit()?)
-    }
-
     /// Adds patients' keys, all or none; a patient's versions before are retired.
     pub fn add_patient_keys(&mut self, keys: &[(TenantId, PatientId, Wrapped)]) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;

@@ -17,8 +17,8 @@ pub use query::{AuditFilter, AuditPage};
 use wardbook_events::{CorrelationId, Outcome, PatientId, Recorded, SessionId, TenantId, UserId};
 
 use crate::error::ViewError;
-use crate::key::Key;
 use crate::projection::View;
+use crate::row_key::Key;
 use crate::tx::Tx;
 use place::{push_place, push_shared, push_time};
 

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::error::ViewError;
 use crate::generation::Generation;
-use crate::key::{Key, trailing_number};
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_number};
 
 /// Which events are wanted: those to which everything that is given applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use wardbook_events::{ApiKeyId, ChallengeId, Event, Recorded, SessionId, UserId}
 use super::account::{ApiKey, External, Lock, Passkey, Reset, User};
 use super::{codes, logins};
 use crate::error::ViewError;
-use crate::key::Key;
 use crate::projection::View;
+use crate::row_key::Key;
 use crate::tx::Tx;
 
 pub(super) const USER: u8 = 1;

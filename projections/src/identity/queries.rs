@@ -9,8 +9,8 @@ use super::apply::{
 };
 use super::session::Session;
 use crate::error::ViewError;
-use crate::key::{Key, trailing_id};
 use crate::projection::{Projection, View};
+use crate::row_key::{Key, trailing_id};
 use crate::tx::decode;
 
 impl Projection<IdentityView> {
