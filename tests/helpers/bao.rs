@@ -46,13 +46,15 @@ impl Bao {
     /// Started, unsealed, with Transit, AppRole and a role for Wardbook whose tokens last so long.
     pub fn start(token_ttl: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port, cluster] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
         let config = format!(
-            "storage \"file\" {{ path = \"{}/data\" }}\n\
-             listener \"tcp\" {{ address = \"127.0.0.1:{port}\" tls_disable = true }}\n\
-             api_addr = \"http://127.0.0.1:{port}\"\ndisable_mlock = true\n",
+            "storage \"raft\" {{\n path = \"{}/data\"\n node_id = \"one\"\n}}\n\
+             listener \"tcp\" {{\n address = \"127.0.0.1:{port}\"\n cluster_address = \"127.0.0.1:{cluster}\"\n \
+             tls_disable = true\n}}\n\
+             api_addr = \"http://127.0.0.1:{port}\"\ncluster_addr = \"https://127.0.0.1:{cluster}\"\n",
             dir.path().display()
         );
+        std::fs::create_dir(dir.path().join("data")).unwrap();
         std::fs::write(dir.path().join("bao.hcl"), config).unwrap();
         let mut bao = Self {
             dir,
@@ -104,7 +106,8 @@ impl Bao {
         let until = Instant::now() + PATIENCE;
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-            assert!(Instant::now() < until, "OpenBao did not start: {}", log());
+            let ended = self.server.as_mut().is_some_and(|server| server.try_wait().unwrap().is_some());
+            assert!(!ended && Instant::now() < until, "OpenBao did not start: {}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

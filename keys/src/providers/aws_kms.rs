@@ -143,6 +143,8 @@ fn unfit(what: impl Into<String>) -> RootError {
 /// What an error means. The words of KMS hold no secrets.
 fn fault<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpResponse>) -> RootError {
     let why = error.message().unwrap_or_default().chars().take(200).collect::<String>();
+    // Something between us and KMS may refuse us in words of its own.
+    let refused = error.raw_response().is_some_and(|answer| matches!(answer.status().as_u16(), 401 | 403));
     match error.code() {
         Some("InvalidCiphertextException" | "IncorrectKeyException") => RootError::NotAuthentic,
         Some("DisabledException" | "KMSInvalidStateException" | "NotFoundException") => {
@@ -161,6 +163,7 @@ fn fault<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpRespo
         ) => RootError::Refused { provider: NAME, why },
         Some("ValidationException" | "InvalidKeyUsageException" | "UnsupportedOperationException") => unfit(why),
         Some(code) => unreachable(format!("{code}: {why}")),
+        None if refused => RootError::Refused { provider: NAME, why: "status 401 or 403".to_owned() },
         None => {
             let why = super::innermost(&error);
             match why.contains("credential") {
