@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::scene::Scene;
-use crate::helpers::{PASSWORD, person};
+use crate::helpers::person;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
@@ -157,9 +157,10 @@ pub const ROWS: &[Row] = &[
     row("DELETE /v1/auth/api-keys/{key}", House, none),
     row("POST /v1/auth/keys/rotate", House, |_, _| text(json!({}))),
     row("GET /v1/sessions", House, none),
+    ends(row("DELETE /v1/sessions", House, none)),
     row("DELETE /v1/sessions/{session}", House, none),
     ends(row("POST /v1/sessions/current/lock", House, none)),
-    row("POST /v1/sessions/current/unlock", House, |_, _| text(json!({"method": "password", "password": PASSWORD}))),
+    row("POST /v1/sessions/current/unlock", House, |_, _| text(json!({"method": "password", "code": "x"}))),
     row("POST /v1/sessions/current/documentation-mode", House, |_, _| text(json!({"minutes": 30}))),
     row("POST /v1/services", House, |scene, _| text(json!({"username": scene.new_name()}))),
     row("PUT /v1/services/{service}/key", House, |_, _| text(json!({"jwk": {"kty": "OKP"}, "scopes": ["read-chart"]}))),
@@ -235,6 +236,4 @@ pub const ROWS: &[Row] = &[
     row("DELETE /v1/patients/{patient}/disclosures", Patient, |_, _| text(json!({"label": "SUD"}))),
     row("PUT /v1/patients/{patient}/proxies/{user}", Patient, none),
     row("DELETE /v1/patients/{patient}/proxies/{user}", Patient, none),
-    // Last of all: it ends the sessions that everything above is asked in.
-    ends(row("DELETE /v1/sessions", House, none)),
 ];
