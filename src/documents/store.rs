@@ -95,7 +95,7 @@ impl Store {
     fn path(&self, name: &str) -> Result<Path, StoreError> {
         let is_ours = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
         let shard = name.get(..2).filter(|_| is_ours).ok_or(StoreError::BadName)?;
-        Ok(Path::from_iter([self.prefix.as_str(), shard, name].into_iter().filter(|part| !part.is_empty())))
+        Ok(Path::from_iter(self.prefix.split('/').chain([shard, name]).filter(|part| !part.is_empty())))
     }
 
     /// Begins to write an object; one of the same name is replaced when the writing ends well.

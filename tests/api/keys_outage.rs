@@ -45,7 +45,7 @@ fn furnish(test: &TestApp) -> PatientId {
     assert_eq!(registered.status, 201, "{}", registered.text());
     let patient = registered.json()["patient"].as_str().unwrap().parse().unwrap();
     let path = format!("/v1/patients/{patient}/care-team/{physician}");
-    let assigned = registrar.put(&path, &json!({"function": "attending"}));
+    let assigned = registrar.after(&registered).put(&path, &json!({"function": "attending"}));
     assert_eq!(assigned.status, 204, "{}", assigned.text());
     test.log_in_after(assigned.position(), "physician");
     patient

@@ -163,7 +163,8 @@ impl Scene {
         ];
         self.ids.extend(ids);
         let nobody = || Uuid::now_v7().to_string();
-        self.ids.extend(["session", "key", "factor", "draft", "alert", "upload"].map(|name| (name, nobody())));
+        self.ids
+            .extend(["session", "key", "factor", "draft", "alert", "upload", "backup"].map(|name| (name, nobody())));
         self.ids.insert("provider", "none".to_owned());
         // The newest refusal: an event like others to who proves it, and one to be explained.
         assert_eq!(officer.get(&format!("/v1/patients/{}", self.patient)).status, 404);

@@ -2,7 +2,7 @@
 
 mod server;
 
-pub use server::{Reply, Server};
+pub use server::{Caller, Reply, Server};
 
 use std::fs;
 use std::io::Write as _;

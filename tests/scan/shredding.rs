@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 
 use super::files_below;
-use crate::program::{Place, Server};
+use crate::program::{Caller, Place, Reply, Server};
 
 /// Much longer than idle connections stay open in this test.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(60);
@@ -100,6 +100,11 @@ fn core_image(place: &Place, server: &Server, name: &str) -> std::path::PathBuf 
     image
 }
 
+/// Sees what an answer tells of.
+fn after(caller: &Caller, answer: &Reply) -> Caller {
+    caller.with("If-Ledger-Position", answer.header("wardbook-position"))
+}
+
 #[test]
 fn disk_and_memory_forget_the_person_and_the_key() {
     let place = Place::with_cast();
@@ -112,13 +117,15 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     let [registrar, physician, officer, security] = names.map(|name| server.log_in(name));
     let doctor = physician.get("/v1/auth/session").is(200).json()["user"].as_str().unwrap().to_owned();
     let register = |body: &Value| {
-        let patient = registrar.post("/v1/patients", body).is(201).json()["patient"].as_str().unwrap().to_owned();
+        let answer = registrar.post("/v1/patients", body).is(201);
+        let patient = answer.json()["patient"].as_str().unwrap().to_owned();
         let team = format!("/v1/patients/{patient}/care-team/{doctor}");
-        registrar.put(&team, &json!({"function": "attending"})).is(204);
-        patient
+        let assigned = after(&registrar, &answer).put(&team, &json!({"function": "attending"})).is(204);
+        (patient, assigned)
     };
-    let patient = register(&marked());
-    let other = register(&json!({"name": {"family": "Stayer", "given": ["Somebody"]}}));
+    let (patient, _) = register(&marked());
+    let (other, assigned) = register(&json!({"name": {"family": "Stayer", "given": ["Somebody"]}}));
+    let physician = after(&physician, &assigned);
     let (path, note) = (format!("/v1/patients/{patient}"), json!({"code": {"text": MARKS[6]}, "date": "2001-01-01"}));
     for _ in 0..5 {
         physician.post(&format!("{path}/records"), &json!({"type": "note", "body": note})).is(201);
@@ -136,9 +143,9 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     let keys = wrapped_keys(&store, &patient);
     assert!(!keys.is_empty() && keys.iter().all(|piece| holds(&store, piece)), "the key is where it is looked for");
 
-    let asked = officer.post(&format!("{path}/erasure"), &json!({"basis": "gdpr"})).is(201).json();
-    let approve = format!("/v1/erasures/{}/approve", asked["erasure"].as_str().unwrap());
-    let done = security.post(&approve, &json!({})).is(200).json();
+    let asked = officer.post(&format!("{path}/erasure"), &json!({"basis": "gdpr"})).is(201);
+    let approve = format!("/v1/erasures/{}/approve", asked.json()["erasure"].as_str().unwrap());
+    let done = after(&security, &asked).post(&approve, &json!({})).is(200).json();
     assert_eq!(done["status"], "certified", "{done}");
     physician.get(&path).is(410);
 

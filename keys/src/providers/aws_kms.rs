@@ -166,7 +166,7 @@ fn fault<E: ProvideErrorMetadata + Error + 'static>(error: SdkError<E, HttpRespo
         None if refused => RootError::Refused { provider: NAME, why: "status 401 or 403".to_owned() },
         None => {
             let why = super::innermost(&error);
-            match why.contains("credential") {
+            match ["credential", "profile"].iter().any(|word| why.contains(word)) {
                 // Nobody was asked: there is nothing to sign with.
                 true => RootError::Refused { provider: NAME, why },
                 false => unreachable(why),

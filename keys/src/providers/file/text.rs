@@ -103,7 +103,7 @@ pub(super) fn parse(text: &[u8], passphrase: Option<&Passphrase>) -> Result<Kept
 
 const UNPROTECTED: RootError = RootError::Passphrase(
     "is not protected by a passphrase, and the configuration demands one; \
-     `wardbook keys move-root` moves the keys to one that is",
+     set keys.file.passphrase to false, or begin a new system with one that is",
 );
 const PROTECTED: RootError = RootError::Passphrase(
     "is protected by a passphrase; set keys.file.passphrase and give it in WARDBOOK_ROOT_PASSPHRASE or a file",
