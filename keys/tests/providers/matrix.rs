@@ -20,7 +20,9 @@ pub fn operations(root: &dyn RootKeyProvider) {
     assert_eq!(root.unwrap(HERE, &wrapped).unwrap().as_slice(), KEY);
     assert!(wrapped.windows(8).all(|piece| piece != &KEY[..8]), "it stands there in clear");
     for other in ["", "wardbook 2026 tenant key here 2", "wardbook 2026 tenant key here 1 "] {
-        assert!(matches!(root.unwrap(other, &wrapped), Err(RootError::NotAuthentic)), "{other}");
+        // Without any context a server may say that it wants one.
+        let opened = root.unwrap(other, &wrapped);
+        assert!(matches!(opened, Err(RootError::NotAuthentic)) || other.is_empty() && opened.is_err(), "{other}");
         assert!(root.rewrap(other, &wrapped).is_err(), "{other}");
     }
     damage(root, &wrapped);
