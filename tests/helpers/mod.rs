@@ -1,6 +1,5 @@
 //! A real application on a real port, and clients of every role.
 
-pub mod bao;
 mod client;
 mod logs;
 mod outside;
