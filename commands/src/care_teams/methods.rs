@@ -20,6 +20,7 @@ impl Commands {
     ///
     /// # Errors
     /// See [`CommandError`].
+    #[expect(clippy::too_many_arguments, reason = "each is another fact of one assignment")]
     pub async fn assign_member(
         &self,
         permit: &Permit,

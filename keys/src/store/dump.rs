@@ -73,7 +73,7 @@ impl Store {
     fn dump_table(&self, table: &str, bytes: &mut Vec<u8>) -> Result<u64, StoreError> {
         // The name stands in our own schema.
         let mut statement = self.connection.prepare(&format!("SELECT * FROM \"{table}\""))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         bytes.push(b't');
         text(bytes, table.as_bytes())?;
         bytes.extend_from_slice(&u32::try_from(names.len()).map_err(|_| DAMAGED)?.to_be_bytes());
