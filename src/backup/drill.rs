@@ -135,9 +135,12 @@ fn views(ledger: &Ledger, dir: &Path, progress: &dyn Progress) -> Result<Compare
     Ok(compared)
 }
 
+/// Code version and root of each view.
+type Roots = BTreeMap<String, (u32, String)>;
+
 /// The size of the log at which most views were attested, the newest such: code version and root of each. A backup may end
 /// within a round of attestations.
-fn attested(ledger: &Ledger) -> Result<(u64, BTreeMap<String, (u32, String)>), Box<dyn std::error::Error>> {
+fn attested(ledger: &Ledger) -> Result<(u64, Roots), Box<dyn std::error::Error>> {
     let kind = "governance.projection-attested".parse()?;
     let entries = ledger.by_type(&kind, Position(u64::MAX), Direction::Backward, 64)?;
     let mut rounds: BTreeMap<u64, BTreeMap<String, (u32, String)>> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Certificates and keys in files: PEM (RFC 7468), keys for their owner's eyes only, and whether a file has changed.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -73,7 +73,7 @@ pub fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<
 }
 
 /// The pin of the public key, or of the certificate, in a file.
-pub fn public_pin(path: &PathBuf) -> Result<String, TlsError> {
+pub fn public_pin(path: &Path) -> Result<String, TlsError> {
     let bytes = read(path)?;
     if let Ok(key) = SubjectPublicKeyInfoDer::from_pem_slice(&bytes) {
         return Ok(pin(&key));

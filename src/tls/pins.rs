@@ -44,7 +44,7 @@ impl Pins {
             current.push(certificate.ok_or_else(not_pem)?.pin);
         }
         let next = Some(&config.next_public_key).filter(|path| !path.as_os_str().is_empty());
-        Ok(Self::new(current, next.map(|path| files::public_pin(path)).transpose()?))
+        Ok(Self::new(current, next.map(|path| files::public_pin(path.as_path())).transpose()?))
     }
 
     /// Keys of the certificates shown now.
