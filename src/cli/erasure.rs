@@ -98,7 +98,7 @@ fn names(of: &Value, name: &str) -> String {
 fn list(page: &Value, output: &Output) -> Result<(), super::Failure> {
     let found = page.get("erasures").and_then(Value::as_array).cloned().unwrap_or_default();
     if output.is_json() {
-        return found.iter().try_for_each(|one| output.json(one).map_err(Into::into));
+        return found.iter().try_for_each(|one| output.json(one));
     }
     let due = |one: &Value| match one.get("overdue") == Some(&Value::Bool(true)) {
         true => format!("{} (overdue)", text(one, "due_at")),
@@ -107,7 +107,7 @@ fn list(page: &Value, output: &Output) -> Result<(), super::Failure> {
     let row = |one: &Value| {
         vec![text(one, "erasure"), text(one, "patient"), text(one, "status"), due(one), names(one, "groups")]
     };
-    Ok(output.line(&table(&["erasure", "patient", "status", "due", "what"], found.iter().map(row)))?)
+    output.line(&table(&["erasure", "patient", "status", "due", "what"], found.iter().map(row)))
 }
 
 fn show(one: &Value, output: &Output) -> Ended {
