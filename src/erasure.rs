@@ -5,6 +5,7 @@
 
 use wardbook_commands::erasure::Retention;
 use wardbook_projections::ViewError;
+use wardbook_projections::records::LastEntry;
 
 use crate::app::App;
 use crate::disclosure::Case;
@@ -23,7 +24,8 @@ pub use retention::{Laws, RetentionError};
 /// If a view cannot answer.
 pub fn kept_by_law(app: &App, case: &Case<'_>) -> Result<Vec<Retention>, ViewError> {
     let family = case.family();
-    let Some(last) = app.views().records.last_entry(family)? else { return Ok(Vec::new()) };
+    let entries = [app.views().records.last_entry(family)?, app.views().documents.last_entry(family)?];
+    let Some(last) = entries.into_iter().flatten().reduce(LastEntry::or) else { return Ok(Vec::new()) };
     let mut laws = Vec::new();
     for patient in family {
         if let Some(known) = app.views().patients.get(*patient)? {

@@ -10,6 +10,7 @@ use wardbook_policy::RecordFacts;
 use crate::error::ViewError;
 use crate::page::Page;
 use crate::projection::{Projection, View};
+use crate::records::LastEntry;
 use crate::row_key::{Key, trailing_id, trailing_number};
 use crate::tx::{Tx, decode};
 
@@ -190,6 +191,22 @@ impl Projection<DocumentsView> {
         found.truncate(limit);
         let next = found.last().map(|document| document.position).filter(|_| more);
         Ok(Page { items: found, next })
+    }
+
+    /// From when the last document of these patients is, as [`crate::records::RecordsView`] says it of other entries.
+    /// Retracted ones count.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn last_entry(&self, patients: &[PatientId]) -> Result<Option<LastEntry>, ViewError> {
+        let all = self.list(patients, true, None, usize::MAX)?.items;
+        Ok(all
+            .into_iter()
+            .map(|document| match document.year {
+                Some(year) => LastEntry { year: Some(year), undated: None },
+                None => LastEntry { year: None, undated: Some(document.added_at) },
+            })
+            .reduce(LastEntry::or))
     }
 
     /// Every document of the server, `limit` of them after this one, by id: for looking after the objects.

@@ -149,6 +149,14 @@ pub struct LastEntry {
     pub undated: Option<Timestamp>,
 }
 
+impl LastEntry {
+    /// The later of both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { year: self.year.max(other.year), undated: self.undated.max(other.undated) }
+    }
+}
+
 /// Which entries a list is to hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordFilter {

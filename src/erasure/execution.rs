@@ -17,6 +17,7 @@ use wardbook_projections::erasure::{Erasure, Execution, Stage};
 use crate::app::App;
 use crate::backup::key_backups::{RefreshError, refresh};
 use crate::clock::NoChance;
+use crate::documents::{DocumentError, delete_objects_of};
 use crate::sessions::ending::own_origin;
 
 /// Users looked through at a time for those who are a patient.
@@ -37,6 +38,9 @@ pub enum ExecutionError {
     /// A copy of the key store may still have the key.
     #[error(transparent)]
     KeyBackups(#[from] RefreshError),
+    /// An object could not be deleted.
+    #[error(transparent)]
+    Documents(#[from] DocumentError),
     /// No checkpoint could be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -73,6 +77,8 @@ pub enum Step {
     Keys,
     /// Every copy of the key store is made anew without the key.
     KeyBackups,
+    /// The objects of documents are deleted, and uploads that nobody finished.
+    Documents,
     /// The views have dropped what they had.
     Views,
     /// The patient's account is ended.
@@ -83,7 +89,8 @@ pub enum Step {
 
 impl Step {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Keys, Self::KeyBackups, Self::Views, Self::Accounts, Self::Certificate];
+    pub const ALL: [Self; 6] =
+        [Self::Keys, Self::KeyBackups, Self::Documents, Self::Views, Self::Accounts, Self::Certificate];
 }
 
 /// Carries an erasure out that was begun; nothing happens if it was carried out before. `last` is the step to end with:
@@ -103,6 +110,11 @@ pub async fn carry_out(app: &App, erasure: &Erasure, last: Step) -> Result<(), E
                 *app.erasing().last.lock() = Some(Instant::now());
             }
             Step::KeyBackups => destroyed.push(key_backups(app).await?),
+            // Of a category that went, the keys are gone; of the others the objects are still needed.
+            Step::Documents if execution.scope == Scope::Whole => {
+                destroyed.push(documents(app, &execution.patients).await?);
+            }
+            Step::Documents => {}
             Step::Views => {
                 app.views().wait_for(execution.position, app.config().limits.view_wait()).await?;
                 destroyed.push(counted(Place::Views, execution.patients.len()));
@@ -157,6 +169,15 @@ async fn key_backups(app: &App) -> Result<Destroyed, ExecutionError> {
     let refreshed = tokio::task::spawn_blocking(move || refresh(&app));
     let names = refreshed.await.map_err(|_| ExecutionError::Lost)??.places;
     Ok(Destroyed { place: Place::KeyBackups, count: names.len() as u64, names })
+}
+
+async fn documents(app: &App, patients: &[PatientId]) -> Result<Destroyed, ExecutionError> {
+    let mut count = 0;
+    for patient in patients {
+        let deleted = delete_objects_of(app, *patient).await?;
+        count += deleted.objects + deleted.uploads;
+    }
+    Ok(Destroyed { place: Place::Documents, count, names: Vec::new() })
 }
 
 async fn accounts(app: &App, tenant: TenantId, patients: &[PatientId]) -> Result<Destroyed, ExecutionError> {

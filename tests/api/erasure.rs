@@ -11,7 +11,8 @@ use wardbook_ledger::bundle::SubjectBundle;
 use wardbook_ledger::proof::TlogProof;
 use wardbook_projections::ViewName;
 
-use crate::helpers::{Answer, Client, TestApp, block_on, person, quick_config, same_answer};
+use crate::helpers::begin as begin_upload;
+use crate::helpers::{Answer, Client, TestApp, block_on, person, quick_config, same_answer, upload};
 
 /// A house of its own with the people who take part, and one patient with an account.
 struct Scene {
@@ -98,6 +99,11 @@ fn a_person_is_forgotten_everywhere_and_what_was_proved_stays_proved() {
     let patient = scene.patient(&body);
     let path = format!("/v1/patients/{patient}");
     scene.entry(patient, "2010-05-01");
+    let seen = is(scene.physician.get(&path), 200);
+    let physician = scene.physician.after(&seen);
+    upload(&physician, patient, "text/plain", b"a letter", &json!({"year": 2010})).finish();
+    begin_upload(&physician, patient, "text/plain", 10, &json!({"year": 2010}));
+    assert_eq!(objects(&scene), 1);
     let read = is(scene.physician.get(&path), 200);
     scene.test.user("own", &[Role::Patient], Some(patient));
     let own = scene.test.log_in("own");
@@ -143,8 +149,29 @@ fn a_person_is_forgotten_everywhere_and_what_was_proved_stays_proved() {
     let destroyed = certificate["destroyed"].as_array().unwrap();
     let of = |place: &str| destroyed.iter().find(|one| one["place"] == place).unwrap()["count"].as_u64();
     assert_eq!((of("key-store"), of("accounts"), of("views")), (Some(1), Some(1), Some(1)));
+    assert_eq!((of("documents"), objects(&scene)), (Some(2), 0), "a document, and an upload that was not finished");
     assert_eq!(certificate["patients"], json!([patient.to_string()]));
     same_roots_after_a_rebuild(&scene);
+}
+
+/// Objects of documents on the disk.
+fn objects(scene: &Scene) -> usize {
+    let dir = scene.test.app.data().documents();
+    let shards = std::fs::read_dir(dir).unwrap().map(|shard| shard.unwrap().path()).filter(|path| path.is_dir());
+    shards.map(|shard| std::fs::read_dir(shard).unwrap().count()).sum()
+}
+
+#[test]
+fn a_document_keeps_a_chart_like_any_other_entry() {
+    let scene = Scene::new();
+    let patient = scene.patient(&person("Lettered"));
+    scene.entry(patient, "2010-05-01");
+    let seen = is(scene.physician.get(&format!("/v1/patients/{patient}")), 200);
+    let physician = scene.physician.after(&seen);
+    upload(&physician, patient, "text/plain", b"a letter", &json!({"year": 2026})).finish();
+    let erasure = scene.asked(patient, &json!({"basis": "gdpr"}));
+    let kept = erasure["must_stay"].as_array().unwrap();
+    assert!(kept.iter().any(|one| one["group"] == "clinical" && one["until"] == "2034-01-01T00:00:00Z"), "{erasure}");
 }
 
 /// Every way to read or write, for those who may and for those who may not know.
@@ -356,7 +383,9 @@ fn two_who_agree_at_the_same_time_begin_one_erasure() {
 
 #[test]
 fn an_erasure_that_stopped_at_any_step_is_gone_on_with() {
-    for last in [None, Some(Step::Keys), Some(Step::KeyBackups), Some(Step::Views), Some(Step::Accounts)] {
+    for last in
+        [None, Some(Step::Keys), Some(Step::KeyBackups), Some(Step::Documents), Some(Step::Views), Some(Step::Accounts)]
+    {
         let scene = Scene::new();
         let patient = scene.patient(&person("Halfway"));
         scene.test.user("own", &[Role::Patient], Some(patient));

@@ -1,5 +1,6 @@
 //! A real application on a real port, and clients of every role.
 
+pub mod bao;
 mod client;
 mod logs;
 mod outside;

@@ -148,7 +148,9 @@ fn of_status(code: u16, said: &str) -> RootError {
     let said: String = said.chars().take(200).collect();
     let says = |words: &str| said.contains(words);
     match code {
-        400 if says("message authentication failed") || says("invalid ciphertext") => RootError::NotAuthentic,
+        400 if says("message authentication failed") || says("invalid ciphertext") || says("missing 'context'") => {
+            RootError::NotAuthentic
+        }
         400 if says("too old") => disabled("the version is below the minimum decryption version"),
         404 => disabled("there is no such key"),
         400 if says("encryption key not found") => disabled("there is no such key"),

@@ -48,7 +48,7 @@ impl Moto {
         };
         moto.write("right", &part("AccessKeyId"), &part("SecretAccessKey"));
         moto.write("wrong-secret", &part("AccessKeyId"), "wrong");
-        moto.write("nobody", "AKIAXXXXXXXXXXXXXXXX", "wrong");
+        moto.write("nobody", "AKIANOBODYISTHERE000", "wrong");
         moto
     }
 

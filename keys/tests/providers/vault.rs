@@ -107,10 +107,6 @@ fn wrong_credentials() {
     let root = patient(&bao);
     matrix::all_refused(&root, &wrapped, "wrong secret id");
     bao.new_secret_id();
-    let until = std::time::Instant::now() + Duration::from_secs(10);
-    while root.check().is_err() && std::time::Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(100));
-    }
     matrix::all_work(&root, &wrapped, "with the right secret id again");
 
     let nobody = VaultSettings { role_id: "nobody".to_owned(), ..settings(&bao, bao.port) };

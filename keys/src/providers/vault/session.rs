@@ -7,15 +7,34 @@ use parking_lot::Mutex;
 use vaultrs::api::AuthInfo;
 use vaultrs::auth::approle;
 use vaultrs::client::{Client as _, VaultClient, VaultClientSettings};
+use zeroize::Zeroizing;
 
-use super::{VaultSettings, fault, unfit, unreachable};
+use super::{NAME, VaultSettings, fault, unfit, unreachable};
 use crate::providers::secret_file;
 use crate::root::RootError;
+
+/// Five failed logins within a quarter of an hour lock a role (user lockout, on by default): a secret id that was refused is offered
+/// again only after this time, or once another one stands in the file.
+const REFUSED_FOR: Duration = Duration::from_secs(240);
 
 /// At most one login is good at a time.
 pub struct Sessions {
     settings: VaultSettings,
     current: tokio::sync::Mutex<Option<Session>>,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// A secret id that did not log us in.
+struct Refused {
+    secret_id: Zeroizing<String>,
+    at: Instant,
+    why: String,
+}
+
+impl Refused {
+    fn holds(&self, secret_id: &str, now: Instant) -> bool {
+        *self.secret_id == secret_id && now.saturating_duration_since(self.at) < REFUSED_FOR
+    }
 }
 
 struct Session {
@@ -53,7 +72,7 @@ impl Sessions {
         if [mount, key, auth_mount, role_id].iter().any(|text| text.is_empty()) {
             return Err(unfit("mount, key, auth_mount and role_id must be set in [keys.vault]"));
         }
-        let sessions = Self { settings, current: tokio::sync::Mutex::new(None) };
+        let sessions = Self { settings, current: tokio::sync::Mutex::new(None), refused: Mutex::new(None) };
         // Tells now, not at the first request, of an address or a certificate file that cannot be.
         sessions.connect("")?;
         Ok(sessions)
@@ -97,7 +116,18 @@ impl Sessions {
         *current = None;
         let VaultSettings { auth_mount, role_id, secret_id_file, .. } = &self.settings;
         let secret_id = secret_file(secret_id_file)?;
-        let auth = approle::login(&self.connect("")?, auth_mount, role_id, &secret_id).await.map_err(fault)?;
+        if let Some(refused) = self.refused.lock().as_ref().filter(|refused| refused.holds(&secret_id, Instant::now()))
+        {
+            return Err(RootError::Refused { provider: NAME, why: refused.why.clone() });
+        }
+        let auth = approle::login(&self.connect("")?, auth_mount, role_id, &secret_id).await.map_err(|error| {
+            let error = fault(error);
+            if let RootError::Refused { why, .. } = &error {
+                let (secret_id, why) = (Zeroizing::new(secret_id.as_str().to_owned()), why.clone());
+                *self.refused.lock() = Some(Refused { secret_id, at: Instant::now(), why });
+            }
+            error
+        })?;
         if !auth.client_token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(unreachable("its answer to our login is not a token"));
         }
@@ -183,6 +213,14 @@ mod tests {
         assert!(matches!(Sessions::new(empty), Err(RootError::Unfit { .. })));
         let odd = VaultSettings { namespace: "a\nb".to_owned(), ..settings("http://127.0.0.1:1") };
         assert!(matches!(Sessions::new(odd), Err(RootError::Unfit { .. })));
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_offered_again_for_a_while() {
+        let at = Instant::now();
+        let refused = Refused { secret_id: Zeroizing::new("one".to_owned()), at, why: String::new() };
+        assert!(refused.holds("one", at) && refused.holds("one", at + REFUSED_FOR - Duration::from_nanos(1)));
+        assert!(!refused.holds("one", at + REFUSED_FOR) && !refused.holds("two", at));
     }
 
     #[test]

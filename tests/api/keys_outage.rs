@@ -1,0 +1,147 @@
+//! The root key lives in OpenBao, and OpenBao goes away: what goes on, what stops, and that it comes back by itself.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use wardbook::config::{Config, Provider};
+use wardbook_events::{PatientId, Role};
+
+use crate::helpers::bao::Bao;
+use crate::helpers::{Answer, Client, PASSWORD, TestApp, person, quick_config};
+
+fn config(bao: &Bao) -> Config {
+    let mut config = quick_config();
+    config.keys.provider = Provider::Vault;
+    config.keys.vault.address = bao.address();
+    config.keys.vault.role_id = bao.role_id.clone();
+    config.keys.vault.secret_id_file = bao.secret_id_file();
+    // Longer than usual: the machine that tests is busy.
+    config.keys.deadline_ms = 10_000;
+    config.keys.pause_ms = 100;
+    config.keys.look_every_s = 1;
+    config
+}
+
+fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "not seen in time: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A house with a patient and those who ask.
+fn furnish(test: &TestApp) -> PatientId {
+    for (name, role) in [("registrar", Role::Registrar), ("auditor", Role::Auditor), ("officer", Role::SecurityAdmin)] {
+        test.user(name, &[role], None);
+    }
+    let physician = test.user("physician", &[Role::Physician], None);
+    let registrar = test.log_in("registrar");
+    let registered = registrar.post("/v1/patients", &person("Outage"));
+    assert_eq!(registered.status, 201, "{}", registered.text());
+    let patient = registered.json()["patient"].as_str().unwrap().parse().unwrap();
+    let path = format!("/v1/patients/{patient}/care-team/{physician}");
+    let assigned = registrar.after(&registered).put(&path, &json!({"function": "attending"}));
+    assert_eq!(assigned.status, 204, "{}", assigned.text());
+    test.log_in_after(assigned.position(), "physician");
+    patient
+}
+
+fn chart(client: &Client, patient: PatientId) -> Answer {
+    client.get(&format!("/v1/patients/{patient}"))
+}
+
+fn root_key(test: &TestApp) -> Value {
+    let answer = test.stranger().get("/health/ready");
+    assert_eq!(answer.status, 200, "what needs no key is served: {}", answer.text());
+    answer.json()["root_key"].clone()
+}
+
+fn state(test: &TestApp, wanted: &str) {
+    soon(wanted, || (root_key(test)["state"] == wanted).then_some(()));
+}
+
+fn unavailable(answer: &Answer) {
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.json()["type"], "/problems/keys-unavailable");
+    assert!(answer.json()["detail"].as_str().unwrap().contains("root key"), "{}", answer.text());
+    assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
+}
+
+/// What needs no key of a patient or an organisation goes on. Whoever is not logged in must wait: password hashes are sealed.
+fn goes_on(test: &TestApp, auditor: &Client) {
+    let audit = auditor.get("/v1/audit/events?limit=5");
+    assert_eq!(audit.status, 200, "{}", audit.text());
+    unavailable(&test.stranger().post("/v1/auth/login", &json!({"username": "auditor", "password": PASSWORD})));
+}
+
+#[test]
+fn keys_in_memory_serve_for_their_minutes_and_then_nothing_opens_until_it_is_there_again() {
+    let mut bao = Bao::start("1h");
+    let test = TestApp::with(config(&bao));
+    let patient = furnish(&test);
+    let [physician, registrar, auditor, officer] =
+        ["physician", "registrar", "auditor", "officer"].map(|name| test.log_in(name));
+    assert_eq!(chart(&physician, patient).status, 200);
+    state(&test, "reachable");
+    assert_eq!(root_key(&test)["provider"], "vault");
+
+    bao.stop();
+    state(&test, "unreachable");
+    assert_eq!(chart(&physician, patient).status, 200, "its key is in memory");
+    let alert = soon("an alert", || {
+        let alerts = officer.get("/v1/alerts?kind=key-provider-unreachable").json();
+        alerts["alerts"].as_array().unwrap().first().cloned()
+    });
+    assert_eq!(alert["severity"], "critical");
+
+    test.clock.advance(SignedDuration::from_mins(11));
+    unavailable(&chart(&physician, patient));
+    unavailable(&registrar.post("/v1/patients", &person("Later")));
+    goes_on(&test, &auditor);
+
+    bao.start_again();
+    state(&test, "reachable");
+    assert_eq!(chart(&physician, patient).json()["name"]["family"], "Outage", "without a restart of ours");
+}
+
+#[test]
+fn a_server_that_starts_without_its_provider_says_so_and_serves_the_rest() {
+    let mut bao = Bao::start("1h");
+    let test = TestApp::with(config(&bao));
+    let patient = furnish(&test);
+    let before = ["physician", "auditor"].map(|name| test.log_in(name));
+    let dir = test.stop();
+
+    bao.stop();
+    let test = TestApp::in_dir(config(&bao), dir);
+    state(&test, "unreachable");
+    let [physician, auditor] = before.map(|client| test.stranger().with_headers_of(&client));
+    unavailable(&chart(&physician, patient));
+    goes_on(&test, &auditor);
+
+    bao.start_again();
+    state(&test, "reachable");
+    assert_eq!(chart(&physician, patient).status, 200);
+    let audit = soon("both events", || {
+        let found = auditor.get("/v1/audit/events?limit=200").text();
+        (found.contains("keys.provider-unreachable") && found.contains("keys.provider-reachable")).then_some(found)
+    });
+    assert!(!audit.contains("Outage"));
+}
+
+#[test]
+fn a_new_system_does_not_begin_without_its_root_key() {
+    let mut bao = Bao::start("1h");
+    bao.stop();
+    let dir = tempfile::tempdir().unwrap();
+    let data = wardbook::config::DataDir::new(dir.path());
+    let settings = config(&bao).keys;
+    let told = wardbook::root::open(&settings, &data, true).err().unwrap();
+    assert!(told.to_string().contains("cannot be reached"), "{told}");
+    wardbook::root::open(&settings, &data, false).unwrap();
+}
