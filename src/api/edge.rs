@@ -84,13 +84,14 @@ impl RequestContext {
 /// # Errors
 /// If the request took longer than `server.request_timeout_ms`.
 pub async fn edge(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = Instant::now();
     let Some(app) = request.app_data::<web::Data<App>>().cloned() else {
         return Err(Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR).into());
     };
+    let_go_of_the_buffer(request.headers_mut());
     let context = Rc::new(context(&app, &request)?);
     let method = request.method().clone();
     request.extensions_mut().insert(Rc::clone(&context));
@@ -110,6 +111,15 @@ pub async fn edge(
         return Err(Late { problem, context, app }.into());
     };
     Ok(finish(as_problem(answer?.map_into_boxed_body()), &app, &context, &method, began))
+}
+
+/// The values of headers are windows into the buffer that the connection was read into, and the HTTP library keeps the heads of
+/// requests for those to come: with them, bodies that went through the same buffer would stay in memory for as long as it likes.
+fn let_go_of_the_buffer(headers: &mut HeaderMap) {
+    headers.retain(|_, value| {
+        let copy = HeaderValue::from_bytes(value.as_bytes());
+        copy.map(|copy| *value = copy).is_ok()
+    });
 }
 
 fn finish(

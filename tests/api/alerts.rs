@@ -215,6 +215,10 @@ fn watched_patients_are_reported_when_they_are_opened() {
     let path = format!("/v1/patients/{patient}");
     let officer = HOUSE.client(Role::ComplianceOfficer);
     assert_eq!(HOUSE.client(Role::Nurse).get(&path).status, 200);
+    // Events are judged in their order, by what is known then: once a later one has alarmed, that look was judged.
+    let later = HOUSE.lonely_patient("Later");
+    start(&HOUSE.test.client(&[Role::Physician]).1, later);
+    raised(officer, "break-glass-started", later);
     let flag = json!({"vip": true, "reason": "staff-or-family"});
     assert_eq!(officer.put(&format!("{path}/flag"), &flag).status, 204);
     assert_eq!(HOUSE.client(Role::Nurse).get(&path).status, 200);

@@ -53,8 +53,10 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// With this header, in the place of one of the same name.
     pub fn with(&self, name: &str, value: &str) -> Self {
         let mut caller = self.clone();
+        caller.headers.retain(|(known, _)| known != name);
         caller.headers.push((name.to_owned(), value.to_owned()));
         caller
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -11,6 +12,9 @@ use serde_json::{Value, json};
 
 use super::files_below;
 use crate::program::{Caller, Place, Reply, Server};
+
+/// Much longer than idle connections stay open in this test.
+const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A person of whom every value is a word that stands nowhere else.
 const MARKS: [&str; 8] = [
@@ -96,13 +100,22 @@ fn core_image(place: &Place, server: &Server, name: &str) -> std::path::PathBuf 
     image
 }
 
+/// Connections to the server that are open on its side.
+fn connections(server: &Server) -> usize {
+    const ESTABLISHED: &str = "01";
+    let port: u16 = server.base().rsplit(':').next().unwrap().parse().unwrap();
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let fields = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.filter(|fields| fields[1].ends_with(&format!(":{port:04X}")) && fields[3] == ESTABLISHED).count()
+}
+
 /// Sees what an answer tells of.
 fn after(caller: &Caller, answer: &Reply) -> Caller {
     caller.with("If-Ledger-Position", answer.header("wardbook-position"))
 }
 
 #[test]
-fn the_disk_forgets_the_person_and_memory_the_key() {
+fn disk_and_memory_forget_the_person_and_the_key() {
     let place = Place::with_cast();
     let settings = fs::read_to_string(place.path("settings.toml")).unwrap();
     fs::write(place.path("settings.toml"), settings.replace("[server]\n", "[server]\nkeep_alive_s = 2\n")).unwrap();
@@ -123,12 +136,11 @@ fn the_disk_forgets_the_person_and_memory_the_key() {
     let (other, assigned) = register(&json!({"name": {"family": "Stayer", "given": ["Somebody"]}}));
     let physician = after(&physician, &assigned);
     let (path, note) = (format!("/v1/patients/{patient}"), json!({"code": {"text": MARKS[6]}, "date": "2001-01-01"}));
-    for _ in 0..5 {
-        physician.post(&format!("{path}/records"), &json!({"type": "note", "body": note})).is(201);
-    }
+    let write = || physician.post(&format!("{path}/records"), &json!({"type": "note", "body": note})).is(201);
+    let written = (0..5).map(|_| write()).last().unwrap();
     // Read and searched for on many connections, so that keys, views and buffers of every kind have had it.
     for round in 0..20 {
-        let caller = if round % 2 == 0 { physician.clone() } else { server.log_in("physician") };
+        let caller = after(&if round % 2 == 0 { physician.clone() } else { server.log_in("physician") }, &written);
         assert!(caller.get(&path).is(200).text.contains(MARKS[0]));
         assert!(caller.get(&format!("{path}/records")).is(200).text.contains(MARKS[6]));
         let found = registrar.post("/v1/patients/search", &json!({"name": MARKS[0], "ssn": MARKS[7]})).is(200);
@@ -145,9 +157,17 @@ fn the_disk_forgets_the_person_and_memory_the_key() {
     assert_eq!(done["status"], "certified", "{done}");
     physician.get(&path).is(410);
 
+    // Connections from before are closed with their next answer, or when they were idle too long; then nothing is left.
+    let began = Instant::now();
+    while connections(&server) > 0 {
+        assert!(began.elapsed() < CLOSED_WITHIN, "idle connections stay open");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let image = core_image(&place, &server, "after");
     let control = found_in(&image, &[b"wardbook.example/ledger".to_vec()].into());
     assert!(!control.is_empty(), "what is in memory is found there");
+    let left = found_in(&image, &forms());
+    assert!(left.is_empty(), "in memory: {left:?}");
     assert!(keys.iter().all(|piece| !holds(&image, piece)), "the wrapped key is in memory");
     fs::remove_file(&image).unwrap();
 
