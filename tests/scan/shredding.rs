@@ -137,7 +137,7 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     let physician = after(&physician, &assigned);
     let (path, note) = (format!("/v1/patients/{patient}"), json!({"code": {"text": MARKS[6]}, "date": "2001-01-01"}));
     let write = || physician.post(&format!("{path}/records"), &json!({"type": "note", "body": note})).is(201);
-    let written = (0..5).map(|_| write()).last().unwrap();
+    let written = [(); 5].map(|()| write()).into_iter().next_back().unwrap();
     // Read and searched for on many connections, so that keys, views and buffers of every kind have had it.
     for round in 0..20 {
         let caller = after(&if round % 2 == 0 { physician.clone() } else { server.log_in("physician") }, &written);
