@@ -101,7 +101,7 @@ async fn fill(writing: &mut Writing, mut pipe: Pipe) -> Result<End, DocumentErro
         let (next, batch) = blocking(move || pipe.batch()).await?;
         pipe = next;
         if batch.is_empty() {
-            return pipe.finish();
+            return blocking(move || pipe.finish()).await;
         }
         for chunk in batch {
             writing.put(chunk).await?;

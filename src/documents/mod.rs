@@ -60,16 +60,16 @@ impl Documents {
     }
 }
 
-/// Both hashes of a stream of bytes.
+/// Both hashes of a stream of bytes. Boxed, because they hold its last bytes, and each move of theirs would leave a copy on a stack.
 struct Hashers {
-    sha256: aws_lc_rs::digest::Context,
-    blake3: blake3::Hasher,
+    sha256: Box<aws_lc_rs::digest::Context>,
+    blake3: Box<blake3::Hasher>,
 }
 
 impl Hashers {
     fn new() -> Self {
         let sha256 = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        Self { sha256, blake3: blake3::Hasher::new() }
+        Self { sha256: Box::new(sha256), blake3: Box::default() }
     }
     fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
@@ -81,11 +81,23 @@ impl Hashers {
     }
 }
 
-/// Runs what computes or reads a disk away from the async threads.
+/// Runs what computes or reads a disk away from the async threads. What it leaves on the thread's stack is wiped.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DocumentError> + Send + 'static,
 ) -> Result<T, DocumentError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(DocumentError::Lost))
+    let wiped = move || {
+        let result = work();
+        wipe_stack();
+        result
+    };
+    tokio::task::spawn_blocking(wiped).await.unwrap_or(Err(DocumentError::Lost))
+}
+
+/// Overwrites what calls that have returned left on this thread's stack, as deep as hashing and sealing go. Blocking threads wait for
+/// their next work with their stack as it was; the allocator wipes only what is freed.
+#[inline(never)]
+fn wipe_stack() {
+    std::hint::black_box(&[0_u8; 128 << 10]);
 }
 
 /// Where a command comes from that nobody gave: Wardbook looks after its objects.

@@ -11,13 +11,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 
 use super::files_below;
+use crate::helpers::{Client, begin, upload};
 use crate::program::{Caller, Place, Reply, Server};
 
 /// Much longer than idle connections stay open in this test.
 const CLOSED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A person of whom every value is a word that stands nowhere else.
-const MARKS: [&str; 8] = [
+const MARKS: [&str; 9] = [
     "Quillfeather",
     "Thessalonika",
     "5550147926",
@@ -26,10 +27,11 @@ const MARKS: [&str; 8] = [
     "Umbrellabird-Insurance",
     "Marmalade-allergy-of-the-left-ear",
     "518-27-6394",
+    "Discharged-with-periwinkle-bandages",
 ];
 
 fn marked() -> Value {
-    let [family, given, phone, email, street, payer, _, ssn] = MARKS;
+    let [family, given, phone, email, street, payer, _, ssn, _] = MARKS;
     json!({
         "name": {"family": family, "given": [given]},
         "birth_date": "1931-07-19",
@@ -147,6 +149,16 @@ fn disk_and_memory_forget_the_person_and_the_key() {
         assert!(found.text.contains(MARKS[1]));
         caller.post("/v1/patients", &marked());
     }
+    // A letter of several chunks, downloaded, and another that was only begun to be sent.
+    let letter: Vec<u8> = (0..9_000).flat_map(|line| format!("{line}: {}\n", MARKS[8]).into_bytes()).collect();
+    let client = Client::new(server.base()).with_token(&server.token("physician"));
+    let client = client.with("If-Ledger-Position", written.header("wardbook-position"));
+    let (owner, about) = (patient.parse().unwrap(), json!({"title": MARKS[8], "year": 2001}));
+    let document = upload(&client, owner, "text/plain", &letter, &about).finish();
+    let content = format!("/v1/documents/{document}/content");
+    assert!((0..3).all(|_| client.get(&content).body == letter));
+    assert_eq!(client.with("Range", "bytes=100000-200000").get(&content).status, 206);
+    assert_eq!(begin(&client, owner, "text/plain", 2 * letter.len(), &about).piece(0, &letter).status, 204);
     let store = place.data().join("keys/keys.sqlite");
     let keys = wrapped_keys(&store, &patient);
     assert!(!keys.is_empty() && keys.iter().all(|piece| holds(&store, piece)), "the key is where it is looked for");
@@ -156,6 +168,8 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     let done = after(&security, &asked).post(&approve, &json!({})).is(200).json();
     assert_eq!(done["status"], "certified", "{done}");
     physician.get(&path).is(410);
+    assert_ne!(client.get(&content).status, 200);
+    assert!(files_below(&place.data().join("documents")).is_empty(), "its object is gone");
 
     // Connections from before are closed with their next answer, or when they were idle too long; then nothing is left.
     let began = Instant::now();
