@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use jiff::Timestamp;
 use wardbook_events::backups::{BackupsRestored, RestoredTo};
@@ -17,15 +16,17 @@ use wardbook_ledger::{CopyError, Frame, JournalWriter, Progress, keep_published}
 use super::catalog::{Catalog, ChainError, Found, Setup};
 use super::key_backups::{Bundle, RefreshError};
 use super::notes;
-use super::objects::{Brought, Known, bring, told_by};
 use super::place::Place;
-use super::verify::{Finding, Standings, through};
+use super::verify::{Finding, through};
 use crate::config::{self, DataDir};
-use crate::documents::{Store, StoreError};
+use crate::documents::StoreError;
 use crate::recorded;
 
-/// So many documents without an object are told by name.
-const NAMED_MAX: usize = 100;
+mod documents;
+
+pub use documents::DocumentsFound;
+use documents::Objects;
+
 /// Where things are put until all of them are there.
 const STAGING: &str = "restoring";
 
@@ -114,23 +115,6 @@ pub struct Restored {
     pub documents: DocumentsFound,
 }
 
-/// What became of the objects of documents that the restored ledger tells of.
-#[derive(Debug, Clone, Default)]
-pub struct DocumentsFound {
-    /// How many are there.
-    pub count: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Those of patients who stay erased: left out.
-    pub erased: u64,
-    /// Those that are at no place as they were.
-    pub missing: u64,
-    /// The first of these: the document, the name of its object, and what is wrong.
-    pub named: Vec<(Known, String)>,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-}
-
 /// What became of the keys. They have a backup of their own, which may be newer or older than the data: it decides who
 /// is erased.
 #[derive(Debug, Clone, Default)]
@@ -206,7 +190,7 @@ impl Restore<'_> {
         let mut cut = Cut { reach: self.reach, over: false };
         let mut patients = BTreeSet::new();
         let (bundle, wrong) = Bundle::find(&self.setup.places, &self.setup.key);
-        let mut documents = self.documents(staging, bundle.as_ref())?;
+        let mut documents = Objects::open(self, staging, bundle.as_ref())?;
         let mut take = |_: &_, frames: &[Frame]| {
             let wanted = frames.get(..cut.of(frames)?).unwrap_or_default();
             registered(wanted, &mut patients)?;
@@ -246,19 +230,6 @@ impl Restore<'_> {
         };
         let newest_at = last.manifest.newest_at;
         Ok(Restored { told, bytes: read.bytes, patients, newest_at, keys, documents })
-    }
-
-    /// What puts objects of documents back.
-    fn documents(&self, staging: &Path, bundle: Option<&Bundle>) -> Result<Objects, RestoreError> {
-        let staged = DataDir::new(staging);
-        private_dir(&staged.documents())?;
-        let to = Store::open(self.documents, &staged)?;
-        let standings = match bundle {
-            Some(bundle) => bundle.dump.patients().map_err(RefreshError::from)?,
-            None => Standings::new(),
-        };
-        let from = self.setup.places.iter().map(Place::documents).collect();
-        Ok(Objects { from, to, standings, found: DocumentsFound::default() })
     }
 
     /// The chain of the backup that is wanted, or of the newest one that is there, or of the first that reaches so far.
@@ -315,44 +286,6 @@ fn keys(
     let missing = patients.iter().filter(|one| of(one).is_none()).map(|(_, patient)| *patient).collect();
     let erased = patients.iter().filter(|one| of(one) == Some(Standing::Destroyed)).count() as u64;
     Ok(KeysFound { found: true, root_file: bundle.has_root_file(), missing, erased, wrong })
-}
-
-/// Puts objects of documents back.
-struct Objects {
-    from: Vec<Store>,
-    to: Store,
-    standings: Standings,
-    found: DocumentsFound,
-}
-
-impl Objects {
-    /// Those of which these events tell. One that is nowhere to be had does not stop the others.
-    fn put_back(&mut self, frames: &[Frame]) -> Result<(), String> {
-        let began = Instant::now();
-        let from: Vec<_> = self.from.iter().collect();
-        for frame in frames {
-            let Some(known) = told_by(frame)? else { continue };
-            if self.standings.get(&(known.tenant, known.patient)) == Some(&Standing::Destroyed) {
-                self.found.erased += 1;
-                continue;
-            }
-            let brought = bring(&from, &self.to, &known);
-            match brought.map_err(|fault| format!("the object of the document {}: {fault}", known.document))? {
-                Brought::Kept | Brought::Copied => {
-                    self.found.count += 1;
-                    self.found.bytes += known.bytes;
-                }
-                Brought::Nowhere(fault) => {
-                    self.found.missing += 1;
-                    if self.found.named.len() < NAMED_MAX {
-                        self.found.named.push((known, fault.to_string()));
-                    }
-                }
-            }
-        }
-        self.found.took_ms += u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok(())
-    }
 }
 
 /// Adds the patients whom these events register.
