@@ -35,8 +35,8 @@ use wardbook_keys::{OBJECT_CHUNK, OBJECT_FORM, ObjectId};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Events that are appended together.
-const BATCH: u64 = 500;
+/// Events that are appended together: as many patients as fit whole.
+const BATCH: u64 = 250;
 /// Events for each patient.
 const PER_PATIENT: u64 = 25;
 /// Those who add to the log at a time, so that flushes are shared.

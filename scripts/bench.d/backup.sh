@@ -1,19 +1,21 @@
 # scripts/bench backup [EVENTS] [DOCUMENTS] [BYTES]: makes a ledger of so many events (default 1000000) and documents (default 20 of
 # 10 MiB), backs it up to two places, verifies, restores and drills, in MB/s of what is backed up, and against a plain copy with
 # fsync and sha256sum of the same bytes in the same run. Tells the drill's RTO and RPO in minutes.
-# WARDBOOK_BENCH_PROFILE=dev measures the debug build (to try the script); WARDBOOK_BENCH_DATA takes a data directory that is
-# there already instead of making one (it is copied).
+# WARDBOOK_BENCH_BUILT names a directory of programs that are built already (target/debug, to try the script);
+# WARDBOOK_BENCH_DATA a data directory that is copied instead of made.
 
 apt_need jq jq
 bench_start
 EVENTS="${1:-1000000}"
 DOCUMENTS="${2:-20}"
 DOCUMENT_BYTES="${3:-10485760}"
-PROFILE="${WARDBOOK_BENCH_PROFILE:-release}"
-[ "$PROFILE" = dev ] && OUT=debug || OUT=$PROFILE
-step "build"
-cargo build --profile "$PROFILE" ${WARDBOOK_BENCH_FEATURES:-} --locked --quiet --package wardbook --bin wardbook --example fill
-WARDBOOK="$CARGO_TARGET_DIR/$OUT/wardbook" FILL="$CARGO_TARGET_DIR/$OUT/examples/fill"
+BUILT="${WARDBOOK_BENCH_BUILT:-}"
+if [ -z "$BUILT" ]; then
+  step "build"
+  cargo build --release --locked --quiet --package wardbook --bin wardbook --example fill
+  BUILT="$CARGO_TARGET_DIR/release"
+fi
+WARDBOOK="$BUILT/wardbook" FILL="$BUILT/examples/fill"
 mkdir -p "$WORK/one" "$WORK/two"
 cat >"$WORK/ward.toml" <<EOF
 [backup]
@@ -28,7 +30,8 @@ if [ -n "${WARDBOOK_BENCH_DATA:-}" ]; then
   cp -a "$WARDBOOK_BENCH_DATA" "$WORK/data"
 else
   step "fill with $EVENTS events and $DOCUMENTS documents"
-  note "$("$FILL" "$WORK/data" "$EVENTS" "$DOCUMENTS" "$DOCUMENT_BYTES")"
+  "$FILL" "$WORK/data" "$EVENTS" "$DOCUMENTS" "$DOCUMENT_BYTES" >"$WORK/out.txt"
+  note "$(cat "$WORK/out.txt")"
 fi
 ward backup keys init >/dev/null
 BACKED_UP=("$WORK/data/ledger/journal" "$WORK/data/documents")

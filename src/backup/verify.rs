@@ -144,13 +144,16 @@ fn finding(manifest: &Manifest, known: &Known, what: String) -> Finding {
     Finding { backup: manifest.backup, object: object_name(&known.name), what }
 }
 
+/// Takes the frames of a part; an error ends what can be said of those behind.
+type Taking<'t> = dyn FnMut(&Manifest, &[Frame]) -> Result<(), String> + Send + 't;
+
 /// Reads a chain, hands each part's frames on, and verifies. A part that cannot be used does not end it: all that are wrong are
 /// told.
 pub(super) fn through(
     places: &[&Place],
     key: &BackupKey,
     chain: &[&Found],
-    take: &mut (dyn FnMut(&Manifest, &[Frame]) -> Result<(), String> + Send),
+    take: &mut Taking<'_>,
     progress: &dyn Progress,
 ) -> Verified {
     let parts: Vec<_> = chain::parts(chain).collect();

@@ -52,11 +52,10 @@ fn a_flipped_bit_in_a_sealed_value_of_a_view_never_shows_something_else() {
     let mut log = test.app.ledger().scan(Position(0)).map(Result::unwrap);
     let registered = log.find(|entry| entry.event_type().as_str() == "patients.registered").unwrap();
     let body: Value = serde_json::from_slice(registered.body()).unwrap();
-    let sealed = body["fields"]["name"].as_str().unwrap_or_else(|| panic!("{body}")).as_bytes().to_vec();
+    let sealed = body["fields"]["patient.name"].as_str().unwrap_or_else(|| panic!("{body}")).as_bytes().to_vec();
     let durable = test.app.ledger().head().durable;
     let _ = test.log_in_after(durable - 1, "registrar");
     let whole = test.stop();
-    let mut refused = 0;
     for at in (0..sealed.len()).step_by(sealed.len() / 6).chain([sealed.len() - 1]) {
         let dir = tempfile::tempdir().unwrap();
         copy(whole.path(), dir.path());
@@ -71,9 +70,7 @@ fn a_flipped_bit_in_a_sealed_value_of_a_view_never_shows_something_else() {
                 let problem = shown.json()["type"].as_str().unwrap_or_default().to_owned();
                 assert!(status == 500 && problem.starts_with("/problems/"), "byte {at}: {status} {problem}");
                 assert!(!shown.text().contains("Unbroken"));
-                refused += 1;
             }
         }
     }
-    println!("{refused} of the flips reached the reader and were refused; the others were mended at the start");
 }
