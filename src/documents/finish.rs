@@ -15,7 +15,7 @@ use super::content::Checker;
 use super::error::DocumentError;
 use super::staging::{Source, Upload, buffer, take};
 use super::store::Writing;
-use super::{Hashers, blocking, own_origin, strip};
+use super::{Hashers, blocking, own_origin, scrub_stack, strip};
 use crate::app::App;
 
 /// Chunks that are sealed before they are handed to the store.
@@ -217,6 +217,7 @@ impl Pipe {
             self.sealed.update(&sealed);
             batch.push(Bytes::from(sealed));
         }
+        scrub_stack();
         Ok((self, batch))
     }
 

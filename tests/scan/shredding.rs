@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::{Value, json};
 
 use super::files_below;
+use crate::helpers::upload;
 use crate::program::{Caller, Place, Reply, Server};
 
 /// Much longer than idle connections stay open in this test.
@@ -118,7 +119,12 @@ fn after(caller: &Caller, answer: &Reply) -> Caller {
 fn disk_and_memory_forget_the_person_and_the_key() {
     let place = Place::with_cast();
     let settings = fs::read_to_string(place.path("settings.toml")).unwrap();
-    fs::write(place.path("settings.toml"), settings.replace("[server]\n", "[server]\nkeep_alive_s = 2\n")).unwrap();
+    let places = ["one", "two"].map(|name| place.path(name));
+    places.iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    let backups = format!("[backup]\nplaces = {places:?}\nkey_file = {:?}\n", place.path("backup.key"));
+    let settings = settings.replace("[server]\n", "[server]\nkeep_alive_s = 2\n") + &backups;
+    fs::write(place.path("settings.toml"), settings).unwrap();
+    place.run(&["backup", "keys", "init"]).ok();
     place.user("officer", "compliance-officer", &[]);
     place.user("security", "security-admin", &[]);
     let server = place.serve();
@@ -138,6 +144,20 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     let (path, note) = (format!("/v1/patients/{patient}"), json!({"code": {"text": MARKS[6]}, "date": "2001-01-01"}));
     let write = || physician.post(&format!("{path}/records"), &json!({"type": "note", "body": note})).is(201);
     let written = [(); 5].map(|()| write()).into_iter().next_back().unwrap();
+    let client = crate::helpers::Client::new(server.base()).with_token(&server.token("physician"));
+    let client = client.with("If-Ledger-Position", written.header("wardbook-position"));
+    let letter = MARKS.join(" and ");
+    upload(&client, patient.parse().unwrap(), "text/plain", letter.as_bytes(), &json!({"year": 2001})).finish();
+    place.run_with_password(&["backup", "create", "--server", server.base(), "--as", "system"]).ok();
+    let objects = || {
+        places
+            .iter()
+            .map(|dir| dir.join("documents"))
+            .filter(|dir| dir.exists())
+            .flat_map(|dir| files_below(&dir))
+            .count()
+    };
+    assert_eq!(objects(), 2, "the letter is at both places");
     // Read and searched for on many connections, so that keys, views and buffers of every kind have had it.
     for round in 0..20 {
         let caller = after(&if round % 2 == 0 { physician.clone() } else { server.log_in("physician") }, &written);
@@ -174,7 +194,8 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     // Somebody else still opens.
     assert_eq!(physician.get(&format!("/v1/patients/{other}")).is(200).json()["name"]["family"], "Stayer");
     server.stop();
-    for file in files_below(&place.data()) {
+    assert_eq!(objects(), 0, "the letter is at no place");
+    for file in files_below(&place.data()).into_iter().chain(places.iter().flat_map(|dir| files_below(dir))) {
         let left = found_in(&file, &forms());
         assert!(left.is_empty(), "{}: {left:?}", file.display());
         assert!(keys.iter().all(|piece| !holds(&file, piece)), "the wrapped key is in {}", file.display());
