@@ -2,7 +2,7 @@
 
 mod watching;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use wardbook_events::keys::{KeyReason, RootKeyRotated};
@@ -68,7 +68,7 @@ pub fn provider(settings: &Keys, data: &DataDir, may_create: bool) -> Result<Roo
 }
 
 fn file(settings: &KeyFile, data: &DataDir, may_create: bool) -> Result<RootKey, RootError> {
-    let path = given(&settings.path).map_or_else(|| data.keys().join("root.key"), Path::to_owned);
+    let path = file_path(settings, data);
     let passphrase = match (settings.passphrase, given(&settings.passphrase_file)) {
         (false, _) => None,
         (true, Some(file)) => Some(Passphrase::new(secret_file(file)?.to_string())),
@@ -82,6 +82,12 @@ fn file(settings: &KeyFile, data: &DataDir, may_create: bool) -> Result<RootKey,
         },
     };
     RootKey::open(&path, passphrase, may_create)
+}
+
+/// Where the root key's file is, if it is one.
+#[must_use]
+pub fn file_path(settings: &KeyFile, data: &DataDir) -> PathBuf {
+    given(&settings.path).map_or_else(|| data.keys().join("root.key"), Path::to_owned)
 }
 
 /// A path that was set.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::area::first_version;
 use crate::ids::BackupId;
 
 /// The stream of such facts: a backup is of the whole server, whatever organisations it serves.
@@ -45,6 +45,12 @@ pub struct BackupCreated {
     pub parts: u32,
     /// Their bytes, as they are kept.
     pub bytes: u64,
+    /// Documents that were added between `from` and `to`; their objects are at the places, those of erased patients left out.
+    pub documents: u64,
+    /// Bytes of these objects, sealed as they are in the store.
+    pub document_bytes: u64,
+    /// Objects, of whatever backup before, that were nowhere to be had as they were.
+    pub documents_missing: u64,
     /// Where it is complete.
     pub places: Vec<String>,
 }
@@ -63,6 +69,8 @@ pub struct BackupVerified {
     pub root: String,
     /// Bytes read.
     pub bytes: u64,
+    /// Objects of documents that are there with the hash that the ledger tells; those of erased patients are not there.
+    pub documents: u64,
 }
 
 /// What was being done.
@@ -127,6 +135,10 @@ pub struct DrillFinished {
     pub views: u32,
     /// Patients whose keys were not in the backup of the keys, though nobody had erased them.
     pub keys_missing: u64,
+    /// Objects of documents that came back.
+    pub documents: u64,
+    /// Objects that did not, though nobody had erased them.
+    pub documents_missing: u64,
     /// How long it took until the system could have served (RTO), in milliseconds.
     pub recovery_ms: u64,
     /// The same by step.
@@ -169,6 +181,10 @@ pub struct BackupsRestored {
     pub keys_missing: u64,
     /// Patients who stay erased.
     pub erased: u64,
+    /// Objects of documents that came back.
+    pub documents: u64,
+    /// Objects that did not, though nobody had erased them.
+    pub documents_missing: u64,
 }
 
 /// The backup key was shared out: so many of the shares together give it back (Shamir).
@@ -221,15 +237,30 @@ impl BackupEvent {
     }
 }
 
+/// Before version 2 backups had no documents.
+fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
+    let names: &[&str] = match (kind, from) {
+        ("backups.created", 1) => &["documents", "document_bytes", "documents_missing"],
+        ("backups.verified", 1) => &["documents"],
+        ("backups.drill-finished" | "backups.restored", 1) => &["documents", "documents_missing"],
+        _ => return None,
+    };
+    let members = body.as_object_mut()?;
+    for name in names {
+        members.insert((*name).to_owned(), Value::from(0));
+    }
+    Some(body)
+}
+
 area_events! {
     /// Events of backups.
-    BackupEvent in "backups", upcast first_version {
-        "created" v 1 => Created(BackupCreated),
-        "verified" v 1 => Verified(BackupVerified),
+    BackupEvent in "backups", upcast upcast {
+        "created" v 2 => Created(BackupCreated),
+        "verified" v 2 => Verified(BackupVerified),
         "failed" v 1 => Failed(BackupsFailed),
         "removed" v 1 => Removed(BackupsRemoved),
-        "drill-finished" v 1 => DrillFinished(DrillFinished),
-        "restored" v 1 => Restored(BackupsRestored),
+        "drill-finished" v 2 => DrillFinished(DrillFinished),
+        "restored" v 2 => Restored(BackupsRestored),
         "keys-shared" v 1 => KeysShared(KeysShared),
         "keys-recovered" v 1 => KeysRecovered(KeysRecovered),
         "key-backup-refreshed" v 1 => KeyBackupRefreshed(KeyBackupRefreshed),

@@ -9,6 +9,8 @@
 mod backup_key;
 mod cache;
 mod checkup;
+#[cfg(test)]
+mod damage_tests;
 mod envelope;
 mod error;
 mod forms;

@@ -89,9 +89,9 @@ impl Wrapped {
     pub const fn new(version: u32, under: u32, bytes: Vec<u8>, made_at: u64) -> Self {
         Self { version, under, bytes, state: KeyState::Active, made_at }
     }
-    /// Whether the key was destroyed. A living one has a random authenticator and is never all zero.
+    /// Whether the key was destroyed. A living one has a random authenticator and is never all zero; nothing at all is damage.
     pub fn is_destroyed(&self) -> bool {
-        self.bytes.iter().all(|byte| *byte == 0)
+        !self.bytes.is_empty() && self.bytes.iter().all(|byte| *byte == 0)
     }
 }
 

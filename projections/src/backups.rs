@@ -68,7 +68,7 @@ fn last_key() -> Vec<u8> {
 
 impl View for BackupsView {
     const NAME: &'static str = "backups";
-    const CODE_VERSION: u32 = 1;
+    const CODE_VERSION: u32 = 2;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let Event::Backup(what) = &event.event else { return Ok(()) };

@@ -67,6 +67,10 @@ pub struct BackupAnswer {
     key: String,
     parts: u32,
     bytes: u64,
+    /// Documents that were added between `from` and `to`.
+    documents: u64,
+    /// Objects of documents that were nowhere to be had.
+    documents_missing: u64,
     places: Vec<String>,
     #[schema(value_type = String)]
     created_at: Timestamp,
@@ -96,6 +100,8 @@ impl From<Backup> for BackupAnswer {
             key: created.key,
             parts: created.parts,
             bytes: created.bytes,
+            documents: created.documents,
+            documents_missing: created.documents_missing,
             places: created.places,
             created_at,
             verified_at,
@@ -116,6 +122,9 @@ pub struct DrillAnswer {
     /// Views whose state root was the one attested in the ledger.
     views: u32,
     keys_missing: u64,
+    /// Objects of documents that came back, and that did not.
+    documents: u64,
+    documents_missing: u64,
     /// Time until the system could have served (RTO).
     recovery_ms: u64,
     /// Age of the oldest loss (RPO).
@@ -178,6 +187,8 @@ pub async fn list_backups(caller: Caller, query: web::Query<BackupsQuery>) -> Re
         patients: drill.patients,
         views: drill.views,
         keys_missing: drill.keys_missing,
+        documents: drill.documents,
+        documents_missing: drill.documents_missing,
         recovery_ms: drill.recovery_ms,
         lost_s: drill.lost_s,
         lost_events: drill.lost_events,
@@ -240,7 +251,7 @@ pub async fn verify_backup(
         "verify",
         move |progress| backup::verify_and_tell(&app, &by, place.as_deref(), Some(id), progress),
         |(_, place, verified)| match verified.findings.as_slice() {
-            [] => format!("verified at {place}: {} events", verified.events),
+            [] => format!("verified at {place}: {} events, {} documents", verified.events, verified.documents),
             [first, rest @ ..] => format!("does NOT verify at {place}: {first}, and {} more", rest.len()),
         },
     );

@@ -3,17 +3,44 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use wardbook_events::BackupId;
 use wardbook_events::backups::{BackupCreated, BackupKind};
+use wardbook_events::{BackupId, RecordId};
+use wardbook_keys::Keys;
 use wardbook_ledger::{Ledger, Position, Progress, PublishError, ReadError};
 
 use super::catalog::{Catalog, Found, Setup, manifest_name, object, plan_name};
 use super::chain::part_key;
-use super::manifest::{Base, Manifest, ManifestError, Part, PartKind, sha256};
+use super::manifest::{Base, Manifest, ManifestError, Objects, Part, PartKind, sha256};
+use super::objects::{Known, told_by};
 use super::place::{Place, PlaceError};
+use crate::app::App;
+use crate::documents::Store;
+
+mod objects;
 
 /// Plaintext of one part: what is in memory at once, several times.
 const PART_BYTES: usize = 16 << 20;
+/// So many objects may be missing in a backup; if more are, the store is gone rather than some objects.
+const MISSING_MAX: usize = 1_000;
+
+/// What is backed up.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// Events.
+    pub ledger: &'a Ledger,
+    /// The objects of documents.
+    pub documents: &'a Store,
+    /// Who is erased; no key is read.
+    pub keys: &'a Keys,
+}
+
+impl<'a> Source<'a> {
+    /// All of an application.
+    #[must_use]
+    pub fn of(app: &'a App) -> Self {
+        Self { ledger: app.ledger(), documents: app.documents().store(), keys: app.keys() }
+    }
+}
 
 /// Which kind of backup is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +80,32 @@ pub enum CreateError {
     /// Sealing.
     #[error("a part could not be sealed")]
     Seal,
+    /// An event.
+    #[error("an event cannot be read: {0}")]
+    Event(String),
+    /// The store of documents is not to be had.
+    #[error(
+        "more than {MISSING_MAX} objects of documents are not to be had; the last, of the document {document}: {cause}"
+    )]
+    Documents {
+        /// Which document.
+        document: RecordId,
+        /// What is wrong with its object.
+        cause: String,
+    },
+}
+
+/// What became of the objects of documents.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    /// Copies that were made, at all places together.
+    pub copied: u64,
+    /// Copies that were there already.
+    pub kept: u64,
+    /// Objects of patients who are erased: at no place.
+    pub erased: u64,
+    /// Objects that were nowhere to be had as they were, though the last backup had them or did not know of them.
+    pub lost: Vec<(Known, String)>,
 }
 
 /// A backup that is complete at one place or more.
@@ -64,6 +117,8 @@ pub struct Made {
     pub resumed: bool,
     /// Parts that were there already.
     pub kept: usize,
+    /// The objects of documents.
+    pub documents: Documents,
     /// Places that did not take it, and why.
     pub failed: BTreeMap<String, String>,
 }
@@ -73,7 +128,7 @@ pub struct Made {
 /// # Errors
 /// If no place has it in the end.
 pub fn create(
-    ledger: &Ledger,
+    source: Source<'_>,
     setup: &Setup,
     id: BackupId,
     now: Timestamp,
@@ -81,14 +136,15 @@ pub fn create(
     progress: &dyn Progress,
 ) -> Result<Made, CreateError> {
     let catalog = Catalog::read(&setup.places, &setup.key);
-    let mut work = Work { setup, failed: BTreeMap::new(), ledger, progress };
+    let documents = Documents::default();
+    let mut work = Work { setup, failed: BTreeMap::new(), source, documents, progress };
     for away in &setup.away {
         work.failed.insert(away.place.clone(), away.to_string());
     }
     for fault in catalog.faults.iter().filter(|fault| catalog.away.contains(&fault.place)) {
         work.fail(fault.place, fault.cause.clone());
     }
-    let origin = ledger.keys().origin().to_owned();
+    let origin = source.ledger.keys().origin().to_owned();
     if let Some(other) = catalog.backups.values().find(|found| found.manifest.origin != origin) {
         let place = other.at.first().and_then(|at| setup.places.get(*at)).map_or("a place", Place::name);
         return Err(CreateError::OtherLog { place: place.to_owned(), origin: other.manifest.origin.clone() });
@@ -100,7 +156,13 @@ pub fn create(
     };
     work.copy_missing(&catalog, base);
     work.each(|place| place.put(&plan_name(plan.backup), plan.signed(&setup.key).unwrap_or_default().into_bytes()));
-    let (manifest, kept) = work.write(plan, resumed)?;
+    let missing = |found: &Found| found.manifest.documents.clone().map(|known| known.missing).unwrap_or_default();
+    let before = catalog.newest().map(missing).unwrap_or_default();
+    let (mut manifest, kept) = work.write(plan, resumed)?;
+    // A full backup has come by all of them again.
+    let again = base.map(missing).unwrap_or_default();
+    work.look_again(&again, &mut manifest)?;
+    work.documents.lost.retain(|(known, _)| before.iter().all(|old| old.name != known.name));
     let text = manifest.signed(&setup.key)?.into_bytes();
     let digest = sha256(&text);
     // Only now is it a backup.
@@ -121,9 +183,12 @@ pub fn create(
         manifest: digest,
         parts: u32::try_from(manifest.parts.len()).unwrap_or(u32::MAX),
         bytes: manifest.bytes(),
+        documents: manifest.documents.as_ref().map_or(0, |known| known.count),
+        document_bytes: manifest.documents.as_ref().map_or(0, |known| known.bytes),
+        documents_missing: manifest.documents.as_ref().map_or(0, |known| known.missing.len() as u64),
         places,
     };
-    Ok(Made { created, resumed, kept, failed: work.failed })
+    Ok(Made { created, resumed, kept, documents: work.documents, failed: work.failed })
 }
 
 /// What an incremental backup builds on; `None` if a full one is wanted or must be made.
@@ -131,6 +196,10 @@ fn base(catalog: &Catalog, asked: Asked, now: Timestamp) -> Option<&Found> {
     let newest = catalog.newest()?;
     let chain = catalog.chain(newest.manifest.backup).ok()?;
     let full_at = chain.first()?.manifest.made_at;
+    // What has no documents is nothing to build on for one that has them.
+    if chain.iter().any(|found| found.manifest.documents.is_none()) {
+        return None;
+    }
     match asked {
         Asked::Kind(BackupKind::Full) => None,
         Asked::Kind(BackupKind::Incremental) => Some(newest),
@@ -142,7 +211,8 @@ struct Work<'a> {
     setup: &'a Setup,
     /// By the place's name.
     failed: BTreeMap<String, String>,
-    ledger: &'a Ledger,
+    source: Source<'a>,
+    documents: Documents,
     progress: &'a dyn Progress,
 }
 
@@ -186,7 +256,7 @@ impl Work<'_> {
             let plan = place.find(&plan_name(*backup)).ok().flatten();
             let plan = plan.and_then(|text| Manifest::read(&text, *backup, &self.setup.key).ok());
             let fits = |plan: &Manifest| {
-                plan.base == base.map(as_base) && plan.to <= self.ledger.head().durable && plan.proof().is_ok()
+                plan.base == base.map(as_base) && plan.to <= self.source.ledger.head().durable && plan.proof().is_ok()
             };
             match (plan.filter(fits), &found) {
                 (Some(plan), None) => found = Some(plan),
@@ -202,13 +272,13 @@ impl Work<'_> {
     }
 
     fn plan(&self, id: BackupId, base: Option<&Found>, now: Timestamp) -> Result<Manifest, CreateError> {
-        let checkpoint = self.ledger.publish()?;
+        let checkpoint = self.source.ledger.publish()?;
         let to = checkpoint.unverified().size;
         let last = to.checked_sub(1).ok_or(CreateError::Empty)?;
-        let last = self.ledger.read(Position(last))?.ok_or(CreateError::Empty)?;
+        let last = self.source.ledger.read(Position(last))?.ok_or(CreateError::Empty)?;
         let newest_at = Timestamp::from_microsecond(last.recorded_at().get()).unwrap_or(now);
         let from = base.map_or(0, |found| found.manifest.to);
-        let keys = self.ledger.keys();
+        let keys = self.source.ledger.keys();
         Ok(Manifest::plan(id, base.map(as_base), now, from, newest_at, &checkpoint, &keys, &self.setup.key))
     }
 
@@ -223,7 +293,7 @@ impl Work<'_> {
             for found in catalog.backups.values().filter(|found| !found.at.contains(&number)) {
                 let from: Vec<_> = found.at.iter().filter_map(|at| self.setup.places.get(*at)).collect();
                 let needed = chain.iter().any(|one| one.manifest.backup == found.manifest.backup);
-                match copy(found, &from, place) {
+                match copy(found, &from, place).and_then(|()| self.objects_of(found, &from, place)) {
                     Ok(()) => {}
                     Err(error) if needed => {
                         self.failed.insert(place.name().to_owned(), error);
@@ -238,13 +308,17 @@ impl Work<'_> {
     /// Writes every part of the plan at every place; the manifest, and how many parts were there already.
     fn write(&mut self, plan: Manifest, resumed: bool) -> Result<(Manifest, usize), CreateError> {
         let mut manifest = plan;
+        let mut documents = Objects::default();
         let (from, to) = (manifest.from, manifest.to);
-        let mut frames = self.ledger.frames(Position(from)).take(usize::try_from(to - from).unwrap_or(usize::MAX));
+        let mut frames =
+            self.source.ledger.frames(Position(from)).take(usize::try_from(to - from).unwrap_or(usize::MAX));
         let (mut first, mut kept) = (from, 0);
         while first < to {
             let (mut content, mut events) = (Vec::with_capacity(PART_BYTES + (64 << 10)), 0_u64);
+            let mut known = Vec::new();
             for frame in frames.by_ref() {
                 let frame = frame?;
+                known.extend(told_by(&frame).map_err(CreateError::Event)?);
                 frame.write_to(&mut content);
                 events += 1;
                 if content.len() >= PART_BYTES && frame.ends_append() {
@@ -281,6 +355,7 @@ impl Work<'_> {
                     }),
                 }
             });
+            self.bring_all(&known, &mut documents)?;
             if self.failed.len() == self.setup.places.len() + self.setup.away.len() {
                 return Err(self.no_place());
             }
@@ -288,6 +363,7 @@ impl Work<'_> {
             manifest.parts.push(part);
             self.progress.advance("backup", first - from, to - from);
         }
+        manifest.documents = Some(documents);
         Ok((manifest, kept))
     }
 }

@@ -15,7 +15,7 @@ use super::catalog::Setup;
 use super::restore::{Reach, Restore, Restored};
 use super::run::{By, RunError, failed, place_of, tell};
 use crate::app::App;
-use crate::config::DataDir;
+use crate::config::{self, DataDir};
 use crate::recorded;
 
 /// Events taken in at once.
@@ -53,9 +53,13 @@ fn attempt(app: &App, dir: &DataDir, place: Option<&str>, progress: &dyn Progres
     let name = place_of(&setup, place)?.name().to_owned();
     setup.places.retain(|one| one.name() == name);
     let mut steps = Steps::default();
-    let restore = Restore { setup: &setup, backup: None, reach: Reach::End, target: dir.clone() };
-    let Restored { told, patients, newest_at, .. } = restore.run(progress).map_err(|error| wrong(&error))?;
+    // Beside the system: never into the bucket that it works with.
+    let beside = config::Documents { place: config::DocumentsPlace::Directory, ..config::Documents::default() };
+    let restore = Restore { setup: &setup, backup: None, reach: Reach::End, target: dir.clone(), documents: &beside };
+    let restored = restore.run(progress).map_err(|error| wrong(&error))?;
+    let Restored { told, patients, newest_at, documents, .. } = restored;
     steps.end("restore");
+    steps.apart("documents", documents.took_ms, "restore");
     let settings = &app.config().ledger;
     let config = LedgerConfig::new(&dir.ledger(), &dir.published(), &dir.ledger_keys(), &settings.origin);
     let ledger = Ledger::open(config, progress).map_err(|error| wrong(&error))?;
@@ -71,11 +75,13 @@ fn attempt(app: &App, dir: &DataDir, place: Option<&str>, progress: &dyn Progres
     Ok(DrillFinished {
         backup: told.backup,
         place: name,
-        passed: compared.differ.is_empty() && told.keys_missing == 0 && unwrapped,
+        passed: compared.differ.is_empty() && told.keys_missing == 0 && unwrapped && documents.missing == 0,
         events: told.to,
         patients: patients.len() as u64,
         views: compared.equal,
         keys_missing: told.keys_missing,
+        documents: documents.count,
+        documents_missing: documents.missing,
         recovery_ms: steps.done.values().sum(),
         steps_ms: steps.done,
         lost_s: if lost_events == 0 { 0 } else { u64::try_from(lost_s).unwrap_or(0) },
@@ -101,6 +107,14 @@ impl Steps {
         let took = now.duration_since(self.began).as_millis();
         self.done.insert(name.to_owned(), u64::try_from(took).unwrap_or(u64::MAX));
         self.began = now;
+    }
+
+    /// Tells what took so long within a step apart from it.
+    fn apart(&mut self, name: &str, took_ms: u64, within: &str) {
+        if let Some(whole) = self.done.get_mut(within) {
+            *whole = whole.saturating_sub(took_ms);
+        }
+        self.done.insert(name.to_owned(), took_ms);
     }
 }
 

@@ -19,12 +19,15 @@ use super::place::{Place, PlaceError};
 use super::run::{By, RunError, failed, tell};
 use crate::app::App;
 use crate::clock::NoChance;
-use crate::config::DataDir;
+use crate::config::{DataDir, Provider};
+use crate::root;
 
 const FOLDER: &str = "keys";
 const MAGIC: &[u8; 6] = b"WBKB1\n";
 /// What is kept under this name is not a file: see [`KeyDump`].
 const STORE: &str = "store";
+/// And under this one the root key's file, wherever the settings put it.
+const ROOT_FILE: &str = "keys/root.key";
 
 /// Two at a time could put an older copy over a newer one.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -161,10 +164,10 @@ impl std::fmt::Debug for Bundle {
 fn files(app: &App) -> Result<BTreeMap<String, Zeroizing<Vec<u8>>>, RefreshError> {
     let data = app.data();
     let mut files = BTreeMap::new();
-    let mut add = |path: PathBuf| {
-        let content = fs::read(&path).map(Zeroizing::new);
-        let content = content.map_err(|source| RefreshError::File { path: path.clone(), source })?;
-        if let Some(name) = path.strip_prefix(data.root()).ok().and_then(Path::to_str) {
+    let mut add = |name: Option<&str>, path: &Path| {
+        let content = fs::read(path).map(Zeroizing::new);
+        let content = content.map_err(|source| RefreshError::File { path: path.to_owned(), source })?;
+        if let Some(name) = name.or_else(|| path.strip_prefix(data.root()).ok().and_then(Path::to_str)) {
             files.insert(name.to_owned(), content);
         }
         Ok::<_, RefreshError>(())
@@ -178,13 +181,14 @@ fn files(app: &App) -> Result<BTreeMap<String, Zeroizing<Vec<u8>>>, RefreshError
         for entry in entries {
             let entry = entry.map_err(fail)?;
             if entry.file_type().map_err(fail)?.is_file() {
-                add(entry.path())?;
+                add(None, &entry.path())?;
             }
         }
     }
-    let root = data.keys().join("root.key");
-    if app.config().backup.include_root_file && root.exists() {
-        add(root)?;
+    // Asked for and not to be had is an error: a backup without it would open nothing.
+    let keys = &app.config().keys;
+    if app.config().backup.include_root_file && keys.provider == Provider::File {
+        add(Some(ROOT_FILE), &root::file_path(&keys.file, data))?;
     }
     Ok(files)
 }
@@ -263,7 +267,7 @@ impl Bundle {
     /// Whether the root key's file is in it.
     #[must_use]
     pub fn has_root_file(&self) -> bool {
-        self.files.contains_key("keys/root.key")
+        self.files.contains_key(ROOT_FILE)
     }
 
     /// Writes everything below an empty directory, readable by nobody else.

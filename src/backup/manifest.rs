@@ -15,7 +15,10 @@ use wardbook_keys::BackupKey;
 use wardbook_ledger::KeyRing;
 use wardbook_ledger::checkpoint::SignedCheckpoint;
 
-const FORMAT: u32 = 1;
+use super::objects::Known;
+
+/// The second has the objects of documents; a backup of the first knows of none.
+const FORMAT: u32 = 2;
 /// Stands before what is signed, so that the signature is good for nothing else.
 const SIGNED_AS: &[u8] = b"wardbook backup manifest v1\n";
 
@@ -65,6 +68,20 @@ pub struct Part {
     pub sha256: String,
 }
 
+/// The objects of documents of which a backup's events tell. Each is named, with its hash, by its event in the parts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objects {
+    /// How many.
+    pub count: u64,
+    /// Their bytes, sealed as they are in the store.
+    pub bytes: u64,
+    /// Those of this backup, or of one that it builds on, that were nowhere to be had as they were. The next backup looks for
+    /// them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Known>,
+}
+
 /// The backup that an incremental one builds on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +123,9 @@ pub struct Manifest {
     pub key: String,
     /// Its objects, in order.
     pub parts: Vec<Part>,
+    /// The objects of documents; nothing in a plan, and in a backup of the first format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<Objects>,
 }
 
 impl Manifest {
@@ -137,6 +157,7 @@ impl Manifest {
             public_keys: keys.to_string(),
             key: key.id().to_owned(),
             parts: Vec::new(),
+            documents: None,
         }
     }
 
@@ -193,7 +214,7 @@ impl Manifest {
         }
         // Only now is it worth reading.
         let form: Form = serde_json::from_str(json).map_err(|_| damaged())?;
-        if form.format != FORMAT {
+        if form.format > FORMAT {
             return Err(ManifestError::Format(form.format));
         }
         let manifest: Self = serde_json::from_str(json).map_err(|_| damaged())?;

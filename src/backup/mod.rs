@@ -6,10 +6,13 @@
 //! from the ledger. Keys are not in these backups, which live for years: they have one current backup of their own
 //! (`key_backups`), so that an erasure reaches every copy.
 //!
+//! The objects of documents are sealed under keys of their own and never change: all backups share them (`objects`).
+//!
 //! ```text
 //! backups/ID/plan                     while it is being made
 //! backups/ID/ledger-POSITION          frames of the journal, sealed
 //! backups/ID/manifest                 last
+//! documents/XX/NAME                   the object of a document, as it is in the store
 //! keys/ID                             the one backup of the keys
 //! ```
 
@@ -17,10 +20,12 @@ mod catalog;
 mod chain;
 mod create;
 mod drill;
+mod forget;
 mod jobs;
 pub mod key_backups;
 mod manifest;
 mod notes;
+mod objects;
 mod place;
 mod restore;
 mod run;
@@ -30,13 +35,15 @@ mod tiers;
 mod verify;
 
 pub use catalog::{Catalog, ChainError, Fault, Found, Setup, SetupError};
-pub use create::{Asked, CreateError, Made, create};
+pub use create::{Asked, CreateError, Documents, Made, Source, create};
 pub use drill::drill;
+pub use forget::{ForgetError, forget_objects_of};
 pub use jobs::{Job, Jobs};
-pub use manifest::{Manifest, ManifestError, Part, PartKind};
+pub use manifest::{Manifest, ManifestError, Objects, Part, PartKind};
 pub use notes::{leave, tell_all};
+pub use objects::{Known, ObjectFault};
 pub use place::{Place, PlaceError, PlaceFault};
-pub use restore::{Reach, Restore, RestoreError, Restored};
+pub use restore::{DocumentsFound, Reach, Restore, RestoreError, Restored};
 pub use run::{By, Ran, RunError, full_after, place_of, run, verify_and_tell};
 pub use shares::{Recovered, Share, SharesError, recover, split};
 pub use tiers::{Dated, removable};

@@ -25,10 +25,18 @@ pub fn leave(root: &Path, fact: &BackupEvent) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
     let text = fact.note().map_err(io::Error::other)?;
     let name = hex::encode(blake3::hash(text.as_bytes()).as_bytes().first_chunk::<8>().unwrap_or(&[0; 8]));
-    let path = dir.join(format!("{name}.{}", fact.type_name()));
+    let path = dir.join(format!("{name}.v{}.{}", fact.version(), fact.type_name()));
     fs::write(&path, text)?;
     fs::File::open(&path)?.sync_all()?;
     fs::File::open(&dir)?.sync_all()
+}
+
+/// Version and type of a note, by its file's name: `DIGEST.vVERSION.TYPE`, or of the first version, `DIGEST.TYPE`.
+fn kind_of(name: &str) -> Option<(u16, &str)> {
+    let (_, kind) = name.split_once('.')?;
+    let versioned = kind.strip_prefix('v').and_then(|rest| rest.split_once('.'));
+    let versioned = versioned.and_then(|(version, kind)| Some((version.parse().ok()?, kind)));
+    Some(versioned.unwrap_or((1, kind)))
 }
 
 /// Tells what was left, in the order of names. Each is told once, however often this is tried.
@@ -42,8 +50,8 @@ pub fn tell_all(app: &App) -> Result<(), Refusal> {
     paths.sort();
     for path in paths {
         let Ok(text) = fs::read_to_string(&path) else { continue };
-        let kind = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.split_once('.'));
-        let fact = kind.and_then(|(_, kind)| Event::decode(kind, 1, text.as_bytes()).ok());
+        let kind = path.file_name().and_then(|name| name.to_str()).and_then(kind_of);
+        let fact = kind.and_then(|(version, kind)| Event::decode(kind, version, text.as_bytes()).ok());
         let Some(fact @ Event::Backup(_)) = fact else {
             tracing::warn!(path = %path.display(), "this is no note of ours");
             continue;

@@ -9,6 +9,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
+use crate::documents::Store;
+
 /// A place could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("the place {place}: {fault}")]
@@ -169,6 +171,12 @@ impl Place {
         self.remove(object)
     }
 
+    /// What it keeps of the objects of documents.
+    #[must_use]
+    pub fn documents(&self) -> Store {
+        Store::within(Arc::clone(&self.store), self.path("documents").to_string())
+    }
+
     fn path(&self, object: &str) -> Path {
         object.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
     }
@@ -183,17 +191,22 @@ impl Place {
         work: impl Future<Output = object_store::Result<T>> + Send + 'static,
     ) -> Result<T, PlaceError> {
         let gone = || self.fault(PlaceFault::Unreachable("there is no thread to ask it".into()));
-        let runtime = RUNTIME.as_ref().map_err(|_| gone())?;
-        let (sender, answer) = mpsc::sync_channel(1);
-        runtime.spawn(async move {
-            // Nobody waits any more only if the asking thread is gone.
-            let _ = sender.send(work.await);
-        });
-        answer.recv().map_err(|_| gone())?.map_err(|error| match error {
+        block_on(work).ok_or_else(gone)?.map_err(|error| match error {
             object_store::Error::NotFound { .. } => self.fault(PlaceFault::Missing(object.to_owned())),
             other => self.fault(PlaceFault::Unreachable(other.to_string())),
         })
     }
+}
+
+/// Does something async on the thread of the places and waits for it; `None` if there is no such thread.
+pub(super) fn block_on<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let runtime = RUNTIME.as_ref().ok()?;
+    let (sender, answer) = mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        // Nobody waits any more only if the asking thread is gone.
+        let _ = sender.send(work.await);
+    });
+    answer.recv().ok()
 }
 
 /// Overwrites a file with zeros, in place: its blocks are not to be found among the free ones.

@@ -18,8 +18,14 @@ use super::key_backups::{Bundle, RefreshError};
 use super::notes;
 use super::place::Place;
 use super::verify::{Finding, through};
-use crate::config::DataDir;
+use crate::config::{self, DataDir};
+use crate::documents::StoreError;
 use crate::recorded;
+
+mod documents;
+
+pub use documents::DocumentsFound;
+use documents::Objects;
 
 /// Where things are put until all of them are there.
 const STAGING: &str = "restoring";
@@ -64,6 +70,9 @@ pub enum RestoreError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] RefreshError),
+    /// Where the objects of documents are to go.
+    #[error(transparent)]
+    Documents(#[from] StoreError),
     /// The disk.
     #[error("{path}: {source}")]
     Disk {
@@ -85,6 +94,8 @@ pub struct Restore<'a> {
     pub reach: Reach,
     /// An empty directory, or one that is not there yet.
     pub target: DataDir,
+    /// Where the objects of documents go: below that directory, or into a bucket. What is there as it was stays.
+    pub documents: &'a config::Documents,
 }
 
 /// What was put back.
@@ -100,6 +111,8 @@ pub struct Restored {
     pub newest_at: Timestamp,
     /// What became of the keys.
     pub keys: KeysFound,
+    /// What became of the objects of documents.
+    pub documents: DocumentsFound,
 }
 
 /// What became of the keys. They have a backup of their own, which may be newer or older than the data: it decides who
@@ -131,9 +144,12 @@ impl Restore<'_> {
             let left = notes::leave(root, &restored.told.clone().into());
             left.map_err(|source| RestoreError::Disk { path: root.join(notes::FOLDER), source })?;
             // The ledger comes last: without it nobody takes the directory for a system.
-            for (name, to) in
-                [("keys", self.target.keys()), ("tokens", self.target.tokens()), ("ledger", self.target.ledger())]
-            {
+            for (name, to) in [
+                ("keys", self.target.keys()),
+                ("tokens", self.target.tokens()),
+                ("documents", self.target.documents()),
+                ("ledger", self.target.ledger()),
+            ] {
                 let from = staging.join(name);
                 if from.exists() {
                     fs::rename(&from, &to).map_err(|source| RestoreError::Disk { path: to, source })?;
@@ -173,10 +189,13 @@ impl Restore<'_> {
         let mut writer = JournalWriter::create(&ledger)?;
         let mut cut = Cut { reach: self.reach, over: false };
         let mut patients = BTreeSet::new();
-        let mut take = |frames: &[Frame]| {
+        let (bundle, wrong) = Bundle::find(&self.setup.places, &self.setup.key);
+        let mut documents = Objects::open(self, staging, bundle.as_ref())?;
+        let mut take = |_: &_, frames: &[Frame]| {
             let wanted = frames.get(..cut.of(frames)?).unwrap_or_default();
             registered(wanted, &mut patients)?;
-            writer.append(wanted).map_err(|error| error.to_string())
+            writer.append(wanted).map_err(|error| error.to_string())?;
+            documents.put_back(wanted)
         };
         let read = through(&places, &self.setup.key, &chain, &mut take, progress);
         if !read.is_whole() {
@@ -190,7 +209,8 @@ impl Restore<'_> {
         let own = proofs.iter().map(|(checkpoint, _)| checkpoint).rfind(|one| one.unverified().size <= events);
         writer.finish(own)?;
         let published = self.keep_published(&catalog)?;
-        let keys = self.keys(staging, &patients)?;
+        let keys = keys(bundle, wrong, staging, &patients)?;
+        let documents = documents.found;
         let place = places.first().map_or_else(String::new, |place| place.name().to_owned());
         let told = BackupsRestored {
             backup: last.manifest.backup,
@@ -205,9 +225,11 @@ impl Restore<'_> {
             published,
             keys_missing: keys.missing.len() as u64,
             erased: keys.erased,
+            documents: documents.count,
+            documents_missing: documents.missing,
         };
         let newest_at = last.manifest.newest_at;
-        Ok(Restored { told, bytes: read.bytes, patients, newest_at, keys })
+        Ok(Restored { told, bytes: read.bytes, patients, newest_at, keys, documents })
     }
 
     /// The chain of the backup that is wanted, or of the newest one that is there, or of the first that reaches so far.
@@ -233,24 +255,6 @@ impl Restore<'_> {
         }
     }
 
-    /// Puts the keys beside the data and compares the two.
-    fn keys(&self, staging: &Path, patients: &BTreeSet<(TenantId, PatientId)>) -> Result<KeysFound, RestoreError> {
-        let (bundle, wrong) = Bundle::find(&self.setup.places, &self.setup.key);
-        let Some(bundle) = bundle else {
-            return Ok(KeysFound {
-                wrong,
-                missing: patients.iter().map(|(_, one)| *one).collect(),
-                ..KeysFound::default()
-            });
-        };
-        bundle.write(&DataDir::new(staging))?;
-        let standing = bundle.dump.patients().map_err(RefreshError::from)?;
-        let of = |one: &(TenantId, PatientId)| standing.get(one).copied();
-        let missing = patients.iter().filter(|one| of(one).is_none()).map(|(_, patient)| *patient).collect();
-        let erased = patients.iter().filter(|one| of(one) == Some(Standing::Destroyed)).count() as u64;
-        Ok(KeysFound { found: true, root_file: bundle.has_root_file(), missing, erased, wrong })
-    }
-
     /// Every place knows what the log has published: the newest of it is kept where the first start looks, so that going back
     /// behind it is refused until somebody answers for it.
     fn keep_published(&self, catalog: &Catalog) -> Result<u64, RestoreError> {
@@ -263,6 +267,25 @@ impl Restore<'_> {
         private_dir(&self.target.published())?;
         Ok(keep_published(&self.target.published(), &keys, &checkpoint)?)
     }
+}
+
+/// Puts the keys beside the data and compares the two.
+fn keys(
+    bundle: Option<Bundle>,
+    wrong: Vec<String>,
+    staging: &Path,
+    patients: &BTreeSet<(TenantId, PatientId)>,
+) -> Result<KeysFound, RestoreError> {
+    let Some(bundle) = bundle else {
+        let missing = patients.iter().map(|(_, one)| *one).collect();
+        return Ok(KeysFound { wrong, missing, ..KeysFound::default() });
+    };
+    bundle.write(&DataDir::new(staging))?;
+    let standing = bundle.dump.patients().map_err(RefreshError::from)?;
+    let of = |one: &(TenantId, PatientId)| standing.get(one).copied();
+    let missing = patients.iter().filter(|one| of(one).is_none()).map(|(_, patient)| *patient).collect();
+    let erased = patients.iter().filter(|one| of(one) == Some(Standing::Destroyed)).count() as u64;
+    Ok(KeysFound { found: true, root_file: bundle.has_root_file(), missing, erased, wrong })
 }
 
 /// Adds the patients whom these events register.

@@ -6,7 +6,7 @@ use wardbook_events::{Actor, BackupId, Client, CorrelationId, EventId, Meta, Out
 use wardbook_ledger::Progress;
 
 use super::catalog::{Catalog, ChainError, Setup, SetupError};
-use super::create::{Asked, CreateError, Made, create, remove};
+use super::create::{Asked, CreateError, Made, Source, create, remove};
 use super::key_backups;
 use super::place::Place;
 use super::tiers::{dated, removable};
@@ -114,17 +114,30 @@ pub fn run(app: &App, by: &By, asked: Asked, progress: &dyn Progress) -> Result<
             for (place, cause) in &made.failed {
                 failed(app, by, BackupStep::Create, Some(made.created.backup), Some(place.clone()), cause)?;
             }
+            if let Some(lost) = lost(made) {
+                failed(app, by, BackupStep::Create, Some(made.created.backup), None, &lost)?;
+            }
             tell(app, by, made.created.clone())?;
         }
     }
     let made = made?;
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<_> = lost(&made).into_iter().collect();
     if let Err(error) = key_backups::refresh_by(app, by) {
         wrong.push(error.to_string());
     }
     // While a place is away, what others have may be what it needs to catch up.
     let removed = if made.failed.is_empty() { prune(app, by, &mut wrong)? } else { Vec::new() };
     Ok(Ran { made, removed, wrong })
+}
+
+/// What is to be said of objects of documents that no backup has.
+fn lost(made: &Made) -> Option<String> {
+    let ((known, cause), count) = (made.documents.lost.first()?, made.documents.lost.len());
+    let (document, name) = (known.document, &known.name);
+    Some(format!(
+        "{count} objects of documents are not in the backup, first {name} of the document {document}: {cause}; \
+         `wardbook documents verify` names all"
+    ))
 }
 
 /// Removes what need not be kept any more.
@@ -153,7 +166,7 @@ fn prune(app: &App, by: &By, wrong: &mut Vec<String>) -> Result<Vec<BackupId>, R
 fn attempt(app: &App, asked: Asked, progress: &dyn Progress) -> Result<Made, RunError> {
     let setup = Setup::open(&app.config().backup)?;
     let id = BackupId::new(app.new_id()?);
-    Ok(create(app.ledger(), &setup, id, app.now(), asked, progress)?)
+    Ok(create(Source::of(app), &setup, id, app.now(), asked, progress)?)
 }
 
 /// Verifies a backup (the newest if none is named) at one place (the first if none is named) and writes down what came of it.
@@ -175,8 +188,8 @@ pub fn verify_and_tell(
             match verified.findings.first() {
                 None => {
                     let root = verified.root.clone();
-                    let (events, bytes) = (verified.events, verified.bytes);
-                    tell(app, by, BackupVerified { backup, place: name.clone(), events, root, bytes })?;
+                    let (events, bytes, documents) = (verified.events, verified.bytes, verified.documents);
+                    tell(app, by, BackupVerified { backup, place: name.clone(), events, root, bytes, documents })?;
                 }
                 Some(first) => failed(app, by, BackupStep::Verify, Some(backup), Some(name.clone()), first)?,
             }

@@ -60,16 +60,18 @@ impl Documents {
     }
 }
 
-/// Both hashes of a stream of bytes. Boxed, because they hold its last bytes, and each move of theirs would leave a copy on a stack.
+/// Both hashes of a stream of bytes. They keep its last block in clear, and whoever holds them is handed from thread to thread:
+/// on the heap they are not copied on the way, and are wiped when they are freed.
 struct Hashers {
-    sha256: Box<aws_lc_rs::digest::Context>,
+    /// A handle; what it keeps is on the heap.
+    sha256: aws_lc_rs::digest::Context,
     blake3: Box<blake3::Hasher>,
 }
 
 impl Hashers {
     fn new() -> Self {
         let sha256 = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        Self { sha256: Box::new(sha256), blake3: Box::default() }
+        Self { sha256, blake3: Box::new(blake3::Hasher::new()) }
     }
     fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);

@@ -83,6 +83,11 @@ impl Store {
         }
     }
 
+    /// The same in another store, below a prefix: what backups keep of the objects.
+    pub(crate) fn within(objects: Arc<dyn ObjectStore>, prefix: String) -> Self {
+        Self { objects, prefix }
+    }
+
     /// A name for a new object.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use wardbook_projections::erasure::{Erasure, Execution, Stage};
 
 use crate::app::App;
 use crate::backup::key_backups::{RefreshError, refresh};
+use crate::backup::{ForgetError, forget_objects_of};
 use crate::clock::NoChance;
 use crate::documents::{DocumentError, delete_objects_of};
 use crate::sessions::ending::own_origin;
@@ -41,6 +42,9 @@ pub enum ExecutionError {
     /// An object could not be deleted.
     #[error(transparent)]
     Documents(#[from] DocumentError),
+    /// A place of backups may still have an object.
+    #[error(transparent)]
+    Backups(#[from] ForgetError),
     /// No checkpoint could be published.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -77,7 +81,7 @@ pub enum Step {
     Keys,
     /// Every copy of the key store is made anew without the key.
     KeyBackups,
-    /// The objects of documents are deleted, and uploads that nobody finished.
+    /// The objects of documents are deleted, in the store and in backups, and uploads that nobody finished.
     Documents,
     /// The views have dropped what they had.
     Views,
@@ -177,7 +181,10 @@ async fn documents(app: &App, patients: &[PatientId]) -> Result<Destroyed, Execu
         let deleted = delete_objects_of(app, *patient).await?;
         count += deleted.objects + deleted.uploads;
     }
-    Ok(Destroyed { place: Place::Documents, count, names: Vec::new() })
+    let (of_backups, patients) = (app.clone(), patients.to_vec());
+    let forgotten = tokio::task::spawn_blocking(move || forget_objects_of(&of_backups, &patients));
+    let names = forgotten.await.map_err(|_| ExecutionError::Lost)??;
+    Ok(Destroyed { place: Place::Documents, count, names })
 }
 
 async fn accounts(app: &App, tenant: TenantId, patients: &[PatientId]) -> Result<Destroyed, ExecutionError> {

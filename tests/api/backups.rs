@@ -1,6 +1,8 @@
 //! Backups: made while the server serves, verified, tried out, put back.
 
-use std::collections::BTreeMap;
+mod documents;
+mod keys;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +89,8 @@ impl House {
     }
 
     fn restore(&self, target: &Path, backup: Option<BackupId>, reach: Reach) -> Result<backup::Restored, RestoreError> {
-        Restore { setup: &self.setup(), backup, reach, target: DataDir::new(target) }.run(&())
+        let (setup, documents) = (self.setup(), &self.test.app.config().documents);
+        Restore { setup: &setup, backup, reach, target: DataDir::new(target), documents }.run(&())
     }
 
     /// The objects of a backup at a place.
@@ -428,42 +431,6 @@ fn a_place_that_was_away_is_told_of_and_catches_up() {
     let back = Place::open(place.to_str().unwrap()).unwrap();
     let (_, verified) = backup::verify(&back, &house.setup().key, Some(last.backup), &()).unwrap();
     assert!(verified.is_whole() && verified.events == last.to, "it has all three: {verified:?}");
-}
-
-#[test]
-fn the_backup_of_the_keys_is_one_and_forgets_who_was_erased() {
-    let house = House::new();
-    let patients = house.register("Forgotten", 3);
-    house.back_up(FULL);
-    let tenant = house.test.app.config().organisation.id;
-    let app = &house.test.app;
-    let copies = |name: &str| files(&house.place(name).join("keys"));
-    let before: BTreeMap<_, _> = ["one", "two"].map(|name| (name, copies(name))).into();
-    assert!(before.values().all(|copies| copies.len() == 1));
-    let old = before["one"][0].clone();
-    let trace = house.place("trace");
-    fs::hard_link(&old, &trace).unwrap();
-    let erased: PatientId = patients[1].parse().unwrap();
-    app.keys().destroy_patient_key(tenant, erased).unwrap();
-    let refreshed = key_backups::refresh(app).unwrap();
-    assert_eq!(refreshed.places.len(), 2);
-    for name in ["one", "two"] {
-        assert_eq!(copies(name).len(), 1);
-        assert_ne!(copies(name), before[name]);
-    }
-    assert!(fs::read(&trace).unwrap().iter().all(|byte| *byte == 0), "the old copy was overwritten where it lay");
-    // A patient who is registered now is in the data, not in the keys.
-    let late = house.register("Late", 1);
-    let setup = house.setup();
-    backup::create(app.ledger(), &setup, BackupId::new(app.new_id().unwrap()), app.now(), INCREMENTAL, &()).unwrap();
-    let back = tempfile::tempdir().unwrap();
-    let restored = house.restore(back.path(), None, Reach::End).unwrap();
-    assert_eq!((restored.told.erased, restored.told.keys_missing), (1, 1));
-    assert_eq!(restored.keys.missing, [late[0].parse::<PatientId>().unwrap()]);
-    let app = open(config(house.dir.path()), back.path(), false).unwrap();
-    assert!(app.keys().try_unwrap(tenant, patients[0].parse().unwrap()).is_ok());
-    assert!(app.keys().try_unwrap(tenant, erased).is_err(), "erased stays erased");
-    app.close();
 }
 
 #[test]

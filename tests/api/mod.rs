@@ -7,6 +7,7 @@ mod auth;
 mod backups;
 mod break_glass;
 mod consent;
+mod damage;
 mod documents;
 mod drafts;
 mod edge;

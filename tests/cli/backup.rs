@@ -4,9 +4,10 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::scene::{NEW, Scene};
+use crate::helpers::{Client, upload};
 use crate::program::{Place, with_input};
 
 /// Adds places and a key to the settings.
@@ -67,7 +68,7 @@ fn the_disk_is_gone_and_everything_comes_back() {
     let recovered = with_input(command(place, &["backup", "keys", "recover"]), &given).ok();
     assert_eq!(recovered.stdout.trim(), id);
     let restored = place.run(&["backup", "restore", "--json", "--quiet"]).ok().json();
-    assert_eq!((&restored["events"], &restored["keys_missing"]), (&made["to"], &serde_json::json!([])), "{restored}");
+    assert_eq!((&restored["events"], &restored["keys_missing"]), (&made["to"], &json!([])), "{restored}");
     assert!(place.run(&["backup", "restore"]).with_code(2).stderr.contains("not empty"));
     let server = place.serve();
     let chart = server.log_in("physician").get(&format!("/v1/patients/{}", scene.patient)).is(200).json();
@@ -94,8 +95,14 @@ fn command(place: &Place, arguments: &[&str]) -> std::process::Command {
 
 #[test]
 fn whenever_it_is_killed_there_is_a_whole_backup_or_none() {
-    let scene = Scene::new();
+    let (scene, server) = Scene::served();
     let place = &scene.place;
+    let client = Client::new(server.base()).with_token(&server.token("physician"));
+    // Enough that copying them is interrupted as well.
+    for size in [3 << 20, 2 << 20, 10] {
+        upload(&client, scene.patient.parse().unwrap(), "text/plain", &vec![b'x'; size], &json!({})).finish();
+    }
+    server.stop();
     with_backups(place, &["one", "two"]);
     init(place);
     let (mut wait_ms, mut killed) = (10, 0);
@@ -122,7 +129,8 @@ fn whenever_it_is_killed_there_is_a_whole_backup_or_none() {
     }
     assert!(killed > 3, "{killed} kills");
     create(place);
-    place.run(&["backup", "verify", "--quiet"]).ok();
+    let verified = place.run(&["backup", "verify", "--json", "--quiet"]).ok().json_lines();
+    assert!(verified.iter().all(|one| one["documents"] == 3), "{verified:?}");
     place.verified();
 }
 
@@ -247,7 +255,7 @@ mod s3 {
             "s3://wardbook/ward",
         ];
         let restored = moto.run(place, &back).ok().json();
-        assert_eq!((&restored["keys_found"], &restored["keys_missing"]), (&Value::Bool(true), &serde_json::json!([])));
+        assert_eq!((&restored["keys_found"], &restored["keys_missing"]), (&Value::Bool(true), &json!([])));
         let users = ["--data", elsewhere.to_str().unwrap(), "user", "list"];
         assert!(moto.run(place, &users).ok().stdout.contains("physician"));
         // Away, it is named, and the other place has the backup.

@@ -120,7 +120,12 @@ fn after(caller: &Caller, answer: &Reply) -> Caller {
 fn disk_and_memory_forget_the_person_and_the_key() {
     let place = Place::with_cast();
     let settings = fs::read_to_string(place.path("settings.toml")).unwrap();
-    fs::write(place.path("settings.toml"), settings.replace("[server]\n", "[server]\nkeep_alive_s = 2\n")).unwrap();
+    let places = ["one", "two"].map(|name| place.path(name));
+    places.iter().for_each(|dir| fs::create_dir(dir).unwrap());
+    let backups = format!("[backup]\nplaces = {places:?}\nkey_file = {:?}\n", place.path("backup.key"));
+    let settings = settings.replace("[server]\n", "[server]\nkeep_alive_s = 2\n") + &backups;
+    fs::write(place.path("settings.toml"), settings).unwrap();
+    place.run(&["backup", "keys", "init"]).ok();
     place.user("officer", "compliance-officer", &[]);
     place.user("security", "security-admin", &[]);
     let server = place.serve();
@@ -159,6 +164,16 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     assert!((0..3).all(|_| client.get(&content).body == letter));
     assert_eq!(client.with("Range", "bytes=100000-200000").get(&content).status, 206);
     assert_eq!(begin(&client, owner, "text/plain", 2 * letter.len(), &about).piece(0, &letter).status, 204);
+    place.run_with_password(&["backup", "create", "--server", server.base(), "--as", "system"]).ok();
+    let objects = || {
+        places
+            .iter()
+            .map(|dir| dir.join("documents"))
+            .filter(|dir| dir.exists())
+            .flat_map(|dir| files_below(&dir))
+            .count()
+    };
+    assert_eq!(objects(), 2, "the letter is at both places");
     let store = place.data().join("keys/keys.sqlite");
     let keys = wrapped_keys(&store, &patient);
     assert!(!keys.is_empty() && keys.iter().all(|piece| holds(&store, piece)), "the key is where it is looked for");
@@ -188,7 +203,8 @@ fn disk_and_memory_forget_the_person_and_the_key() {
     // Somebody else still opens.
     assert_eq!(physician.get(&format!("/v1/patients/{other}")).is(200).json()["name"]["family"], "Stayer");
     server.stop();
-    for file in files_below(&place.data()) {
+    assert_eq!(objects(), 0, "the letter is at no place");
+    for file in files_below(&place.data()).into_iter().chain(places.iter().flat_map(|dir| files_below(dir))) {
         let left = found_in(&file, &forms());
         assert!(left.is_empty(), "{}: {left:?}", file.display());
         assert!(keys.iter().all(|piece| !holds(&file, piece)), "the wrapped key is in {}", file.display());

@@ -153,7 +153,7 @@ fn of_status(code: u16, said: &str) -> RootError {
         }
         400 if says("too old") => disabled("the version is below the minimum decryption version"),
         404 => disabled("there is no such key"),
-        400 if says("encryption key not found") => disabled("there is no such key"),
+        400 if says("key not found") => disabled("there is no such key"),
         400 if says("invalid role or secret") => RootError::Refused { provider: NAME, why: said },
         400 => unfit(said),
         401 | 403 => RootError::Refused { provider: NAME, why: if said.is_empty() { code.to_string() } else { said } },

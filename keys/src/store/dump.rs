@@ -159,7 +159,8 @@ impl KeyDump {
             };
             let id = |name: &str| <[u8; 16]>::try_from(bytes(name)?).map_err(|_| DAMAGED);
             let key = (TenantId::from_bytes(id("tenant")?), PatientId::from_bytes(id("patient")?));
-            let destroyed = bytes("wrapped")?.iter().all(|byte| *byte == 0);
+            let wrapped = bytes("wrapped")?;
+            let destroyed = !wrapped.is_empty() && wrapped.iter().all(|byte| *byte == 0);
             let standing = found.entry(key).or_insert(Standing::Kept);
             if destroyed {
                 *standing = Standing::Destroyed;

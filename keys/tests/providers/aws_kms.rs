@@ -1,5 +1,6 @@
-//! AWS KMS as moto plays it. moto lets keys that are disabled work, so that is not tried here.
+//! AWS KMS as moto plays it. moto lets keys that are disabled work, so what KMS answers then comes from a stub.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -83,6 +84,11 @@ impl Moto {
         Kms::new(settings).unwrap()
     }
 
+    fn stop(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
     fn patient(&self) -> Kms {
         self.kms(self.port, "right", Duration::from_secs(30))
     }
@@ -90,8 +96,7 @@ impl Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        self.server.kill().unwrap();
-        self.server.wait().unwrap();
+        self.stop();
     }
 }
 
@@ -107,7 +112,7 @@ fn every_operation() {
 
 #[test]
 fn outages() {
-    let moto = Moto::start();
+    let mut moto = Moto::start();
     let proxy = Proxy::to(moto.port);
     let (root, sure) = (moto.kms(proxy.port, "right", TRY), moto.patient());
     sure.create().unwrap();
@@ -118,6 +123,65 @@ fn outages() {
         proxy.set(Weather::Fair);
         matrix::all_work(&sure, &wrapped, "when it is there again");
         root.unwrap(HERE, &wrapped).unwrap();
+    }
+    moto.stop();
+    matrix::all_unreachable(&root, &wrapped, "its process is gone");
+}
+
+/// Answers every request with the same status and body.
+fn stub(status: &'static str, body: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut request = Vec::new();
+            let mut piece = [0; 4096];
+            while !is_whole(&request) {
+                match client.read(&mut piece) {
+                    Ok(0) | Err(_) => break,
+                    Ok(read) => request.extend_from_slice(&piece[..read]),
+                }
+            }
+            let head = "Content-Type: application/x-amz-json-1.1\r\nConnection: close";
+            let _ = write!(client, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    port
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    body.len() >= length.unwrap_or(0)
+}
+
+/// `__type` and message as KMS words them (API reference, "Common errors" and those of Encrypt and Decrypt).
+#[test]
+fn what_kms_says_of_a_key_of_us_and_of_itself() {
+    let moto = Moto::start();
+    let sure = moto.patient();
+    sure.create().unwrap();
+    let wrapped = sure.wrap(HERE, &KEY).unwrap();
+    let said = |code: &str| format!("{{\"__type\":\"{code}\",\"message\":\"as the service words it\"}}");
+    for (code, outage) in [
+        ("DisabledException", "its key is disabled"),
+        ("KMSInvalidStateException", "its key waits to be deleted"),
+        ("NotFoundException", "its key is deleted"),
+    ] {
+        let port = stub("400 Bad Request", said(code));
+        matrix::all_disabled(&moto.kms(port, "right", Duration::from_secs(30)), &wrapped, outage);
+    }
+    let port = stub("400 Bad Request", said("AccessDeniedException"));
+    matrix::all_refused(&moto.kms(port, "right", Duration::from_secs(30)), &wrapped, "its policy does not allow us");
+    let port = stub("403 Forbidden", "<html>a proxy</html>".to_owned());
+    matrix::all_refused(&moto.kms(port, "right", Duration::from_secs(30)), &wrapped, "something between refuses us");
+    for (status, body, outage) in [
+        ("400 Bad Request", said("ThrottlingException"), "it is asked too much"),
+        ("500 Internal Server Error", said("KMSInternalException"), "it has a fault"),
+        ("503 Service Unavailable", String::new(), "it is overloaded"),
+    ] {
+        matrix::all_unreachable(&moto.kms(stub(status, body), "right", TRY), &wrapped, outage);
     }
 }
 

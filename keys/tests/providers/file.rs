@@ -13,6 +13,27 @@ fn every_operation() {
 }
 
 #[test]
+fn old_versions_are_retired() {
+    let dir = tempfile::tempdir().unwrap();
+    matrix::retirement(&RootKey::create(&dir.path().join("root.key")).unwrap());
+    matrix::retirement(&RootKey::ephemeral().unwrap());
+}
+
+#[test]
+fn open_to_others_it_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("root.key");
+    let root = RootKey::create(&path).unwrap();
+    let wrapped = root.wrap(matrix::HERE, &matrix::KEY).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(RootKey::load(&path), Err(RootError::Exposed { mode: 0o640 })));
+    assert!(matches!(root.rotate(), Err(RootError::Exposed { mode: 0o640 })), "nothing new goes into it");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    matrix::all_work(&root, &wrapped, "closed again");
+}
+
+#[test]
 fn wrong_credentials_and_right_ones_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("root.key");

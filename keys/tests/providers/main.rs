@@ -1,5 +1,6 @@
 //! Providers of the root key against the real things: OpenBao, moto's KMS, SoftHSM2 and a file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::print_stdout, reason = "the rows of the matrix")]
 
 #[cfg(feature = "aws-kms")]
 mod aws_kms;

@@ -41,6 +41,8 @@ fn with_token(name: &str, test: impl FnOnce(&Hsm)) {
         .unwrap();
     let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+    // The rows of the matrix.
+    said.lines().filter(|line| line.starts_with("| ")).for_each(|line| println!("{line}"));
 }
 
 struct Hsm {
@@ -122,6 +124,22 @@ fn outages() {
             assert!(began.elapsed() < std::time::Duration::from_secs(30), "it does not come back");
         }
         matrix::all_work(&slow, &wrapped, "when it answers again");
+    });
+}
+
+#[test]
+fn a_token_without_the_key_is_told_and_gets_none_by_the_way() {
+    with_token("a_token_without_the_key_is_told_and_gets_none_by_the_way", |hsm| {
+        let wrapped = {
+            let other = Pkcs11Settings { key: "another root".to_owned(), ..hsm.settings() };
+            let other = Pkcs11::new(other).unwrap();
+            other.create().unwrap();
+            other.wrap(HERE, &KEY).unwrap()
+        };
+        let root = hsm.provider();
+        matrix::all_disabled(&root, &wrapped, "its key is not in the token");
+        root.create().unwrap();
+        assert!(matches!(root.unwrap(HERE, &wrapped), Err(RootError::NotAuthentic)), "it is of another key");
     });
 }
 

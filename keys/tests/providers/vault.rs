@@ -97,6 +97,21 @@ fn outages() {
 }
 
 #[test]
+fn a_key_that_was_deleted_is_missed_and_not_made_anew() {
+    let bao = Bao::start("1h");
+    let root = patient(&bao);
+    root.create().unwrap();
+    let wrapped = root.wrap(HERE, &KEY).unwrap();
+    bao.good("POST", "transit/keys/wardbook/config", &json!({"deletion_allowed": true}));
+    bao.good("DELETE", "transit/keys/wardbook", &json!(null));
+    matrix::all_disabled(&root, &wrapped, "its key is deleted");
+    let (status, _) = bao.call("GET", "transit/keys/wardbook", &json!(null));
+    assert_eq!(status, 404, "none was made by the way");
+    root.create().unwrap();
+    assert!(matches!(root.unwrap(HERE, &wrapped), Err(RootError::NotAuthentic)), "another key of the same name");
+}
+
+#[test]
 fn wrong_credentials() {
     let bao = Bao::start("1h");
     let sure = patient(&bao);

@@ -62,7 +62,8 @@ impl Create {
             output.json(&json!({"backup": created.backup, "kind": created.kind, "base": created.base,
                 "from": created.from, "to": created.to, "root": created.root, "parts": created.parts,
                 "bytes": created.bytes, "places": created.places, "resumed": made.resumed,
-                "kept_parts": made.kept, "failed": made.failed, "removed": ran.removed, "wrong": ran.wrong}))?;
+                "kept_parts": made.kept, "documents": created.documents, "document_bytes": created.document_bytes,
+                "documents_copied": made.documents.copied, "documents_missing": created.documents_missing, "failed": made.failed, "removed": ran.removed, "wrong": ran.wrong}))?;
         } else {
             let resumed = if made.resumed { ", gone on with" } else { "" };
             output.line(&format!(
@@ -74,6 +75,11 @@ impl Create {
                 created.parts,
                 created.bytes,
                 created.places.join(" and ")
+            ))?;
+            let documents = &made.documents;
+            output.line(&format!(
+                "{} documents, {} bytes: {} copies made, {} were there, {} of erased patients left out",
+                created.documents, created.document_bytes, documents.copied, documents.kept, documents.erased
             ))?;
         }
         Ok(if made.failed.is_empty() && ran.wrong.is_empty() { Answer::Yes } else { Answer::No })

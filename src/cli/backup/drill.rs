@@ -43,8 +43,15 @@ impl Drill {
         } else {
             let verdict = if done.passed { "passed" } else { "did NOT pass" };
             output.line(&format!(
-                "{verdict}: {} events and {} patients from {} in {} ms; {} views as attested; {} keys missing",
-                done.events, done.patients, done.place, done.recovery_ms, done.views, done.keys_missing
+                "{verdict}: {} events, {} patients and {} documents from {} in {} ms; {} views as attested; {} keys and {} documents missing",
+                done.events,
+                done.patients,
+                done.documents,
+                done.place,
+                done.recovery_ms,
+                done.views,
+                done.keys_missing,
+                done.documents_missing
             ))?;
             for (step, took) in &done.steps_ms {
                 output.line(&format!("  {step}: {took} ms"))?;

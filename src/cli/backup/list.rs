@@ -32,7 +32,8 @@ impl List {
                 output.json(&json!({"backup": manifest.backup, "kind": manifest.kind,
                     "base": manifest.base.as_ref().map(|base| base.backup), "made_at": manifest.made_at,
                     "from": manifest.from, "to": manifest.to, "newest_at": manifest.newest_at,
-                    "bytes": manifest.bytes(), "places": places, "unusable": usable}))?;
+                    "bytes": manifest.bytes(), "documents": manifest.documents.as_ref().map(|known| known.count),
+                    "places": places, "unusable": usable}))?;
             }
             rows.push(vec![
                 manifest.backup.to_string(),

@@ -41,16 +41,20 @@ impl Restore {
             _ => Reach::End,
         };
         let began = Instant::now();
-        let restore = backup::Restore { setup: &setup, backup: self.backup, reach, target: place::data(common) };
+        let config = place::config(common)?;
+        let target = place::data(common);
+        let restore =
+            backup::Restore { setup: &setup, backup: self.backup, reach, target, documents: &config.documents };
         let restored = restore.run(output)?;
         output.finish();
-        let keys = &restored.keys;
+        let (keys, documents) = (&restored.keys, &restored.documents);
         keys.wrong.iter().for_each(|wrong| output.note(wrong));
         let (told, seconds) = (&restored.told, began.elapsed().as_secs_f64());
         if output.is_json() {
             output.json(&json!({"backup": told.backup, "place": told.place, "events": told.to, "of": told.from,
                 "published": told.published, "keys_found": keys.found, "root_file": keys.root_file, "keys_missing": keys.missing, "erased": told.erased,
-                "bytes": restored.bytes, "seconds": seconds}))?;
+                "documents": documents.count, "document_bytes": documents.bytes, "documents_missing": documents.missing,
+                "erased_documents": documents.erased, "bytes": restored.bytes, "seconds": seconds}))?;
         } else {
             output.line(&format!(
                 "{} events of {} from {} in {} ({seconds:.1} s)",
@@ -63,9 +67,31 @@ impl Restore {
                 true => output.line(&format!("keys were put back; {} patients stay erased", told.erased))?,
                 false => output.line("there is no backup of the keys at these places: no chart opens without them")?,
             }
+            output.line(&format!(
+                "{} documents, {} bytes; {} of erased patients left out",
+                documents.count, documents.bytes, documents.erased
+            ))?;
+            for (known, what) in &documents.named {
+                output
+                    .line(&format!("document {}: its object {} is at no place: {what}", known.document, known.name))?;
+            }
+            if documents.missing > documents.named.len() as u64 {
+                output.line(&format!(
+                    "{} documents have no object; start, and `wardbook documents verify` names all",
+                    documents.missing
+                ))?;
+            }
             if keys.found && !keys.root_file {
                 output
                     .line("the root key is not in the backup: put it back, or set up its provider, before the start")?;
+            }
+            let (put, wanted) = (place::data(common).keys().join("root.key"), &config.keys.file.path);
+            if keys.root_file && !wanted.as_os_str().is_empty() && *wanted != put {
+                output.line(&format!(
+                    "the root key's file is {}: move it to {}, where the settings want it",
+                    put.display(),
+                    wanted.display()
+                ))?;
             }
             for patient in keys.missing.iter().take(20) {
                 output.line(&format!("no key for patient {patient}: registered after the keys were backed up"))?;

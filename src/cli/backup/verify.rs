@@ -35,16 +35,18 @@ impl Verify {
             if output.is_json() {
                 output.json(&json!({"place": place.name(), "backup": backup, "verified": verified.is_whole(),
                     "events": verified.events, "root": verified.root, "parts": verified.parts,
-                    "bytes": verified.bytes, "seconds": seconds, "errors": findings}))?;
+                    "bytes": verified.bytes, "documents": verified.documents, "document_bytes": verified.document_bytes,
+                    "erased_documents": verified.erased, "seconds": seconds, "errors": findings}))?;
             } else {
                 findings.iter().try_for_each(|finding| output.line(finding))?;
                 let verdict = if verified.is_whole() { "verified" } else { "does NOT verify" };
                 output.line(&format!(
-                    "{} at {}: {} events, {} bytes: {verdict} ({seconds:.1} s)",
+                    "{} at {}: {} events, {} documents, {} bytes: {verdict} ({seconds:.1} s)",
                     backup,
                     place.name(),
                     verified.events,
-                    verified.bytes
+                    verified.documents,
+                    verified.bytes + verified.document_bytes
                 ))?;
             }
             if !verified.is_whole() {
