@@ -379,6 +379,14 @@ fn use_is_counted_each_hour_and_what_is_unusual_raises_an_alert() {
     let seen = house.told("keys.unusual-use-seen");
     let last = seen.last().unwrap();
     assert_eq!((&last["unusual"], &last["usual"]), (&json!("beyond-bound"), &json!(opens)), "{seen:?}");
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || house.tick());
+    let metrics = recorder.handle().render();
+    for (name, count) in [("seals", None), ("opens", Some(house.test.app.keys().uses().opens)), ("cache_hits", None)] {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("wardbook_key_{name}_total ")));
+        let found: u64 = line.unwrap_or_else(|| panic!("no {name}: {metrics}")).parse().unwrap();
+        assert!(found > 0 && count.is_none_or(|count| count == found), "{name}: {metrics}");
+    }
     let security = house.test.log_in("security");
     let alert = soon(|| {
         let alerts = security.get("/v1/alerts?kind=unusual-key-use").json();
