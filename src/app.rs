@@ -21,6 +21,7 @@ use crate::documents::Documents;
 use crate::erasure::{Erasing, Laws, RetentionError};
 use crate::follower::{Follower, FollowerError};
 use crate::hours::WorkingHours;
+use crate::keyring::Keyring;
 use crate::limits::Limits;
 use crate::notify::Notifier;
 use crate::panels::Assigning;
@@ -128,6 +129,7 @@ struct Inner {
     assigning: Assigning,
     hours: WorkingHours,
     backup_jobs: crate::backup::Jobs,
+    keyring: Keyring,
     laws: Laws,
     erasing: Erasing,
 }
@@ -203,6 +205,7 @@ impl App {
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
         let limits = Limits::new(&config.rates, &clock);
+        let keyring = Keyring::new(clock.now());
         let in_use = InUse::new(config.sessions.remembered_max);
         let app = Self(Arc::new(Inner {
             config,
@@ -232,6 +235,7 @@ impl App {
             assigning: Assigning::default(),
             hours,
             backup_jobs: crate::backup::Jobs::default(),
+            keyring,
             laws,
             erasing: Erasing::default(),
         }));
@@ -244,6 +248,7 @@ impl App {
         if let Err(error) = crate::strangers::write(self, true) {
             tracing::warn!(%error, "the last count of failed logins was not written");
         }
+        self.0.keyring.stop();
         self.0.alarms.stop();
         self.0.ledger.close();
         self.0.follower.stop();
@@ -405,6 +410,12 @@ impl App {
     #[must_use]
     pub fn backup_jobs(&self) -> &crate::backup::Jobs {
         &self.0.backup_jobs
+    }
+
+    /// What is being done with keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.0.keyring
     }
 
     /// Appends one event. On return it is durable. `besides` are subjects beyond those that the event itself names.
