@@ -109,6 +109,8 @@ impl Commands {
         let Task { context, origin, stream, expected, bytes, value } = task;
         let (job, origin) = (Arc::new((stream, bytes, decide)), Arc::new(origin));
         for _ in 0..=RETRIES_MAX {
+            // Until it is durable, or given up: what is sealed or indexed here is so by the versions of now.
+            let _using = self.0.keys.use_keys(context.tenant);
             let (commands, from, shared) = (self.clone(), Arc::clone(&origin), Arc::clone(&job));
             let attempt = blocking(move || {
                 let (stream, bytes, decide) = &*shared;
