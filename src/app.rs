@@ -21,6 +21,7 @@ use crate::documents::Documents;
 use crate::erasure::{Erasing, Laws, RetentionError};
 use crate::follower::{Follower, FollowerError};
 use crate::hours::WorkingHours;
+use crate::keyring::Keyring;
 use crate::limits::Limits;
 use crate::notify::Notifier;
 use crate::panels::Assigning;
@@ -128,6 +129,7 @@ struct Inner {
     assigning: Assigning,
     hours: WorkingHours,
     backup_jobs: crate::backup::Jobs,
+    keyring: Keyring,
     laws: Laws,
     erasing: Erasing,
 }
@@ -232,6 +234,7 @@ impl App {
             assigning: Assigning::default(),
             hours,
             backup_jobs: crate::backup::Jobs::default(),
+            keyring: Keyring::default(),
             laws,
             erasing: Erasing::default(),
         }));
@@ -244,6 +247,7 @@ impl App {
         if let Err(error) = crate::strangers::write(self, true) {
             tracing::warn!(%error, "the last count of failed logins was not written");
         }
+        self.0.keyring.stop();
         self.0.alarms.stop();
         self.0.ledger.close();
         self.0.follower.stop();
@@ -405,6 +409,12 @@ impl App {
     #[must_use]
     pub fn backup_jobs(&self) -> &crate::backup::Jobs {
         &self.0.backup_jobs
+    }
+
+    /// What is being done with keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.0.keyring
     }
 
     /// Appends one event. On return it is durable. `besides` are subjects beyond those that the event itself names.

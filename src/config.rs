@@ -35,7 +35,7 @@ pub use documents::{Documents, Place as DocumentsPlace};
 pub use erasure::Erasure;
 pub use error::ConfigError;
 pub use external::External;
-pub use keys::{KeyFile, KeyKms, KeyPkcs11, KeyVault, Keys, Provider};
+pub use keys::{KeyFile, KeyKms, KeyPkcs11, KeyRotation, KeyUsage, KeyVault, Keys, Provider};
 pub use search::Search;
 
 /// Everything that can be set.
@@ -394,6 +394,8 @@ section! {
         keys_max: usize = 100_000,
         /// Different patients disclosed to one user.
         patients_per_hour: u32 = 60,
+        /// Sealed values opened for one user (ENC-16).
+        opens_per_minute: u32 = 6_000,
     }
 }
 

@@ -21,6 +21,7 @@ pub mod follower;
 pub mod history;
 pub mod hours;
 pub mod import;
+pub mod keyring;
 pub mod limits;
 pub mod login;
 pub mod notify;

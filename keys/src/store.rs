@@ -29,6 +29,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Moved, ROOT_SINCE};
 pub use counts::{Due, VersionCount};
 pub use dump::{KeyDump, Standing};
 #[cfg(test)]

@@ -161,6 +161,20 @@ impl Keys {
         self.0.uses.take()
     }
 
+    /// Hands the counts since the process began to whoever collects metrics.
+    pub fn tell_uses(&self) {
+        let KeyUses { seals, opens, unwraps, provider_unwraps, cache_hits } = self.uses();
+        for (name, count) in [
+            ("wardbook_key_seals_total", seals),
+            ("wardbook_key_opens_total", opens),
+            ("wardbook_key_unwraps_total", unwraps),
+            ("wardbook_key_provider_unwraps_total", provider_unwraps),
+            ("wardbook_key_cache_hits_total", cache_hits),
+        ] {
+            metrics::counter!(name).absolute(count);
+        }
+    }
+
     /// Writes down how often patients' keys were used. A key that is used so seldom that it is old long before it is used
     /// up is not written.
     ///

@@ -22,6 +22,7 @@ mod facts;
 mod generation;
 mod guard;
 pub mod identity;
+pub mod keys;
 mod page;
 pub mod patients;
 mod projection;

@@ -19,6 +19,7 @@ use crate::error::ViewError;
 use crate::facts::FactsCache;
 use crate::generation::Standing;
 use crate::identity::IdentityView;
+use crate::keys::KeysView;
 use crate::patients::PatientsView;
 use crate::projection::{Projection, Stretch};
 use crate::rebuild::{Rebuild, RebuildError, Swapped};
@@ -201,6 +202,8 @@ views! {
     Alerts, alerts: AlertsView;
     /// Backups.
     Backups, backups: BackupsView;
+    /// Keys: what was told of them, and how often they are used.
+    Keys, keys: KeysView;
 }
 
 /// A view that must be rebuilt before it answers.

@@ -8,7 +8,7 @@ use wardbook_events::elevations::ElevationEvent;
 use wardbook_events::erasure::{ErasureEvent, Scope};
 use wardbook_events::governance::GovernanceEvent;
 use wardbook_events::identity::{EndReason, IdentityEvent};
-use wardbook_events::keys::KeyEvent;
+use wardbook_events::keys::{KeyEvent, Unusual};
 use wardbook_events::{CorrelationId, Event, EventId, PatientId, Recorded, TenantId, UserId};
 
 /// The rule of `[limits]` that bounds how many patients one user opens in an hour.
@@ -70,6 +70,7 @@ pub fn may_matter(event_type: &str) -> bool {
             | "care-teams.member-assigned"
             | "governance.certificate-expiring"
             | "keys.provider-unreachable"
+            | "keys.unusual-use-seen"
     )
 }
 
@@ -103,6 +104,13 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
     Some(match event {
         Event::BreakGlass(BreakGlassEvent::Started(_)) => (AlertKind::BreakGlassStarted, Severity::High),
         Event::Key(KeyEvent::ProviderUnreachable(_)) => (AlertKind::KeyProviderUnreachable, Severity::Critical),
+        Event::Key(KeyEvent::UnusualUseSeen(e)) => (
+            AlertKind::UnusualKeyUse,
+            match e.unusual {
+                Unusual::BeyondBound => Severity::Critical,
+                Unusual::BeyondNorm | Unusual::OffHours => Severity::High,
+            },
+        ),
         Event::BreakGlass(BreakGlassEvent::Reviewed(e)) if e.outcome == ReviewOutcome::Inappropriate => {
             (AlertKind::BreakGlassInappropriate, Severity::Critical)
         }
@@ -169,6 +177,7 @@ fn subject(event: &Event) -> Subject {
         Event::Identity(IdentityEvent::SessionsEnded(e)) => user(e.user),
         Event::Identity(IdentityEvent::AccountLocked(e)) => user(e.user),
         Event::Elevation(ElevationEvent::Granted(e)) => user(e.user),
+        Event::Key(KeyEvent::UnusualUseSeen(e)) => user(e.user),
         Event::Erasure(ErasureEvent::Executed(e)) => {
             Subject { patient: e.patients.first().copied(), ..Subject::default() }
         }

@@ -19,6 +19,7 @@ pub mod erasure;
 pub mod external;
 pub mod factors;
 pub mod health;
+pub mod keys;
 pub mod ledger;
 pub mod openapi;
 pub mod page;
@@ -154,6 +155,9 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(backups::create_backup)
             .service(backups::drill_backup)
             .service(backups::verify_backup)
+            .service(keys::read_keys)
+            .service(keys::rotate_key)
+            .service(keys::rewrap_keys)
             .service(audit::list_events)
             .service(audit::list_accesses)
             .service(audit::prove_accesses)

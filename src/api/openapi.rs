@@ -10,8 +10,8 @@ use utoipa::{Modify, OpenApi};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
     access_reviews, alerts, audit, auth, backups, break_glass, care_teams, consent, documents, drafts, elevations,
-    erasure, external, factors, health, ledger, passwords, patients, places, policy, projections, records, replay,
-    services, sessions, uploads, users,
+    erasure, external, factors, health, keys, ledger, passwords, patients, places, policy, projections, records,
+    replay, services, sessions, uploads, users,
 };
 
 #[derive(OpenApi)]
@@ -40,6 +40,7 @@ use crate::api::{
         break_glass::start_emergency, break_glass::list_emergencies, break_glass::read_emergency, break_glass::extend_emergency, break_glass::end_emergency, break_glass::review_emergency, break_glass::report_emergencies,
         alerts::list_alerts, alerts::acknowledge_alert,
         backups::list_backups, backups::create_backup, backups::verify_backup, backups::drill_backup,
+        keys::read_keys, keys::rotate_key, keys::rewrap_keys,
         audit::list_events, audit::list_accesses, audit::prove_accesses,
         users::create_user, users::list_users, users::read_user, users::grant_role, users::revoke_role, users::disable_user, users::enable_user, users::set_password,
         places::set_places, places::set_hours, places::set_networks,

@@ -6,6 +6,7 @@
 
 mod causes;
 mod documents;
+mod keyring;
 mod proofs;
 
 use std::borrow::Cow;

@@ -132,8 +132,9 @@ impl Serving {
         let mut tasks = vec![
             actix_web::rt::spawn(count_strangers(app.clone())),
             actix_web::rt::spawn(sweep_sessions(app.clone())),
-            actix_web::rt::spawn(tend_keys(app.clone())),
+            actix_web::rt::spawn(tend_tokens(app.clone())),
             actix_web::rt::spawn(tend_backups(app.clone())),
+            actix_web::rt::spawn(tend_keyring(app.clone())),
             actix_web::rt::spawn(crate::root::watch(app.clone())),
             actix_web::rt::spawn(sweep_uploads(app.clone())),
             actix_web::rt::spawn(finish_erasures(app.clone())),
@@ -155,6 +156,8 @@ impl Serving {
             redirect.stop(false).await;
         }
         tasks.iter().for_each(|task| task.abort());
+        // What is at work on many keys is not waited for until it is through.
+        app.keyring().stop();
         if let Some(stopper) = stopper {
             stopper.abort();
         }
@@ -216,7 +219,7 @@ async fn finish_erasures(app: App) {
     }
 }
 
-async fn tend_keys(app: App) {
+async fn tend_tokens(app: App) {
     loop {
         let (tokens, now) = (app.tokens().clone(), app.now());
         match web::block(move || tokens.tend(now)).await {
@@ -265,6 +268,19 @@ async fn tend_backups(app: App) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::error!(%error, "a backup that was due was not made"),
             Err(error) => tracing::warn!(%error, "backups were not looked after"),
+        }
+    }
+}
+
+async fn tend_keyring(app: App) {
+    loop {
+        // A start has enough to do.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let due = app.clone();
+        match web::block(move || crate::keyring::schedule::tick(&due)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "keys were not looked after: it is tried again"),
+            Err(error) => tracing::warn!(%error, "keys were not looked after"),
         }
     }
 }

@@ -13,6 +13,7 @@ mod checkpoint;
 mod documents;
 mod erasure;
 mod import;
+mod keys;
 mod output;
 mod place;
 mod policy;
@@ -92,6 +93,8 @@ enum Command {
     Policy(policy::Policy),
     /// Make, check, list and restore backups
     Backup(backup::Backup),
+    /// See how keys stand, make them anew, move the root key
+    Keys(keys::Keys),
     /// Check how a server speaks TLS; print what clients may pin
     Tls(tls::Tls),
 }
@@ -128,6 +131,7 @@ pub fn run() -> ExitCode {
         Command::Erasure(command) => command.run(&cli.common, &output),
         Command::Policy(command) => command.run(&cli.common, &output),
         Command::Backup(command) => command.run(&cli.common, &output),
+        Command::Keys(command) => command.run(&cli.common, &output),
         Command::Tls(command) => command.run(&cli.common, &output),
     };
     output.finish();

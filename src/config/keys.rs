@@ -38,6 +38,10 @@ section! {
         pause_ms: u64 = 5_000,
         /// How often a provider that did not answer is looked for.
         look_every_s: u64 = 10,
+        /// When keys are made anew.
+        rotation: KeyRotation = KeyRotation::default(),
+        /// Which use of keys is unusual.
+        usage: KeyUsage = KeyUsage::default(),
         /// A file.
         file: KeyFile = KeyFile::default(),
         /// Vault or `OpenBao`.
@@ -46,6 +50,40 @@ section! {
         aws_kms: KeyKms = KeyKms::default(),
         /// A hardware security module.
         pkcs11: KeyPkcs11 = KeyPkcs11::default(),
+    }
+}
+
+section! {
+    /// `[keys.rotation]`: 0 means never by itself (ENC-10).
+    KeyRotation {
+        /// Age at which the root key is made anew at its provider, in days.
+        root_days: u32 = 365,
+        /// Versions of it that its provider keeps at least.
+        root_keep: usize = 3,
+        /// Age at which an organisation's key is made anew, in days.
+        tenant_days: u32 = 365,
+        /// Versions of it that are kept; older ones are destroyed once nothing is wrapped under them.
+        tenant_keep: usize = 3,
+        /// Age at which a patient's key is made anew, in days.
+        patient_days: u32 = 90,
+        /// Uses after which a patient's key is made anew.
+        patient_uses: u64 = 1_000_000,
+    }
+}
+
+section! {
+    /// `[keys.usage]`: what raises an alert (ENC-17); 0 means never.
+    KeyUsage {
+        /// Values that one user has opened in an hour at most.
+        hour_max: u64 = 20_000,
+        /// So many times what is usual for the user.
+        norm_times: u64 = 8,
+        /// Fewer in an hour are never too many for the norm.
+        norm_least: u64 = 1_000,
+        /// So many hours with work are a norm.
+        norm_hours: u32 = 8,
+        /// Any by somebody with an administrator's role outside working hours.
+        admins_off_hours: bool = true,
     }
 }
 
@@ -130,6 +168,13 @@ impl Keys {
             ("keys.failures_max", (1..=100).contains(&self.failures_max), "must be from 1 to 100"),
             ("keys.pause_ms", (10..=600_000).contains(&self.pause_ms), "must be from 10 to 600000"),
             ("keys.look_every_s", (1..=3_600).contains(&self.look_every_s), "must be from 1 to 3600"),
+            ("keys.rotation.root_keep", (3..=100).contains(&self.rotation.root_keep), "must be from 3 to 100"),
+            ("keys.rotation.tenant_keep", (3..=100).contains(&self.rotation.tenant_keep), "must be from 3 to 100"),
+            (
+                "keys.rotation.patient_uses",
+                matches!(self.rotation.patient_uses, 0 | 1_000..),
+                "must be 0 or at least 1000",
+            ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
             Some((setting, _, rule)) => Err(ConfigError::Value { setting, rule }),

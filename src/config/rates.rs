@@ -14,6 +14,7 @@ impl Rates {
             write_per_minute: 0,
             public_per_minute: 0,
             patients_per_hour: 0,
+            opens_per_minute: 0,
             ..Self::default()
         }
     }

@@ -5,7 +5,8 @@ use wardbook_events::TenantId;
 use crate::error::StoreError;
 use crate::keys::Keys;
 use crate::ring::tenant_context;
-use crate::root::RootVersion;
+use crate::root::{RootKeyProvider, RootVersion};
+use crate::store::{Moved, ROOT_SINCE};
 
 /// The root key as it stands; nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +19,6 @@ pub struct RootStatus {
     pub since: u64,
 }
 
-/// The note of when a version of the root key was first seen: `<seconds> <version>`.
-const SINCE: &str = "root-version-since";
-
 impl Keys {
     /// The root key's newest version. Asks the provider.
     ///
@@ -29,13 +27,13 @@ impl Keys {
     pub fn root_status(&self) -> Result<RootStatus, StoreError> {
         let version = self.0.root.newest_version()?;
         let mut store = self.0.store.lock();
-        let noted = store.noted(SINCE)?;
+        let noted = store.noted(ROOT_SINCE)?;
         let noted = noted.as_deref().and_then(|noted| noted.split_once(' '));
         let since = match noted {
             Some((since, of)) if of == version.as_str() => since.parse().unwrap_or_default(),
             _ => {
                 let now = self.0.clock.unix_s();
-                store.note(SINCE, &format!("{now} {version}"))?;
+                store.note(ROOT_SINCE, &format!("{now} {version}"))?;
                 now
             }
         };
@@ -95,14 +93,38 @@ impl Keys {
         Ok(count)
     }
 
-    /// Makes the provider refuse versions of the root key before this one, once nothing is wrapped under them.
+    /// Makes the provider refuse versions of the root key before this one, once everything is wrapped under the newest.
     ///
     /// # Errors
-    /// If something still is, or the provider does not allow it.
+    /// If something still is under an older one, or the provider does not allow it.
     pub fn retire_root_before(&self, version: &RootVersion) -> Result<(), StoreError> {
-        if self.tenant_keys_before(version)? > 0 {
+        let newest = self.0.root.newest_version()?;
+        if self.tenant_keys_before(&newest)? > 0 {
             return Err(StoreError::StillNeeded);
         }
         Ok(self.0.root.retire_before(version)?)
+    }
+
+    /// Moves to another root key: wraps every organisation's key anew under the newest version of `to`, and commits them and
+    /// the root key's name in one durable write. Afterwards this handle is of no use: open the store again with the new
+    /// provider. Returns how many keys were wrapped.
+    ///
+    /// # Errors
+    /// If one of the providers does not answer, or the store fails; nothing is changed then, and it can be tried again.
+    pub fn move_root(&self, to: &dyn RootKeyProvider) -> Result<usize, StoreError> {
+        let tenants = self.0.store.lock().tenants()?;
+        let mut moved = Vec::new();
+        for tenant in tenants {
+            let stored = self.0.store.lock().tenant_keys(tenant)?;
+            for key in stored.into_iter().filter(|key| !key.is_destroyed()) {
+                let context = tenant_context(tenant, key.version);
+                let new = to.wrap(&context, &self.0.root.unwrap(&context, &key.bytes)?)?;
+                // Before the old wrapping is lost: what was wrapped must come back.
+                to.unwrap(&context, &new)?;
+                moved.push(Moved { tenant, version: key.version, old: key.bytes, new });
+            }
+        }
+        self.0.store.lock().move_root(&moved, &self.0.root.id(), &to.id())?;
+        Ok(moved.len())
     }
 }

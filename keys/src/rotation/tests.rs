@@ -319,3 +319,30 @@ fn tenant_keys_go_to_a_new_version_of_the_root_key() {
     drop(keys);
     assert_eq!(open().unseal(&sealed).unwrap(), 1);
 }
+
+#[test]
+fn the_root_key_moves_to_another_provider_all_or_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = |name: &str| RootKey::load_or_create(&dir.path().join(name)).unwrap();
+    let open = |name: &str| Keys::open_store(KeysConfig::new(dir.path().join("keys.db"), root(name)));
+    let keys = open("old.key").unwrap();
+    let other = TenantId::from_bytes([2; 16]);
+    keys.create_patient_key(tenant(), patient(1)).unwrap();
+    keys.create_patient_key(other, patient(2)).unwrap();
+    keys.rotate_tenant_key(tenant()).unwrap();
+    let sealed = seal(&keys, 1, Field::Name);
+    let since = keys.root_status().unwrap();
+    let silent = Probe::new();
+    silent.silent.store(true, Ordering::Relaxed);
+    assert!(matches!(keys.move_root(&silent), Err(StoreError::Root(RootError::Unreachable { .. }))));
+    drop(keys);
+    let keys = open("old.key").unwrap();
+    assert_eq!(keys.unseal(&sealed).unwrap(), 1, "what failed changed nothing");
+    assert_eq!(keys.move_root(&root("new.key")).unwrap(), 3);
+    drop(keys);
+    assert!(matches!(open("old.key"), Err(StoreError::WrongRootKey { .. })));
+    let keys = open("new.key").unwrap();
+    assert_eq!(keys.unseal(&sealed).unwrap(), 1);
+    assert_eq!(keys.rewrap_patient_keys(tenant(), 9).unwrap(), 1, "and go on as before");
+    assert_ne!(keys.root_status().unwrap().key, since.key);
+}

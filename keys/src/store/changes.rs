@@ -12,6 +12,9 @@ pub type Rewrap<'a> = &'a dyn Fn(PatientId, &Wrapped) -> Result<Vec<u8>, StoreEr
 /// What wraps another key of an organisation anew, at the same length.
 pub type RewrapOwn<'a> = &'a dyn Fn(&Wrapped) -> Result<Vec<u8>, StoreError>;
 
+/// The note of when a version of the root key was first seen: `<seconds> <version>`.
+pub const ROOT_SINCE: &str = "root-version-since";
+
 const OTHER_LENGTH: StoreError = StoreError::Damaged { what: "the length of a key wrapped anew" };
 
 impl Store {
@@ -227,6 +230,41 @@ impl Store {
                 return Err(OTHER_LENGTH);
             }
         }
+        transaction.commit()?;
+        self.wipe_journal().map_err(StoreError::Wipe)
+    }
+}
+
+/// A tenant's key wrapped under another root key.
+pub struct Moved {
+    pub tenant: TenantId,
+    pub version: u32,
+    pub old: Vec<u8>,
+    pub new: Vec<u8>,
+}
+
+impl Store {
+    /// Puts every tenant's key under another root key, all or none, and leaves no trace of the old wrappings.
+    pub fn move_root(&mut self, moved: &[Moved], from: &str, to: &str) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        let there: i64 = transaction.query_row(
+            "SELECT count(*) FROM tenant_keys k JOIN tenant_key_facts f ON f.id = k.id WHERE f.state <> 3",
+            [],
+            |row| row.get(0),
+        )?;
+        // A key that came in between would be under neither.
+        if there != signed(moved.len() as u64) {
+            return Err(StoreError::Contended);
+        }
+        for Moved { tenant, version, old, new } in moved {
+            put_wrapping(&transaction, *tenant, *version, old, new)?;
+        }
+        let renamed = transaction.execute("UPDATE store SET root_key = ?2 WHERE root_key = ?1", [from, to])?;
+        if renamed != 1 {
+            return Err(StoreError::Contended);
+        }
+        // The other key may call its version the same.
+        transaction.execute("DELETE FROM notes WHERE name = ?1", [ROOT_SINCE])?;
         transaction.commit()?;
         self.wipe_journal().map_err(StoreError::Wipe)
     }
