@@ -319,7 +319,8 @@ fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) 
     let mut family = was.absorbed.clone();
     family.insert(patient);
     // What was his under another version of the index key is his under this one: nobody's value changed.
-    let gained = claims::gained(&was.tokens, &tokens).filter(|token| !claims::was_had(&was.tokens, &tokens, token.kind));
+    let gained =
+        claims::gained(&was.tokens, &tokens).filter(|token| !claims::was_had(&was.tokens, &tokens, token.kind));
     refuse_duplicates(gained, claims, &family, confirm_distinct)?;
     let others = claims::moved(context.tenant, patient, (&was.tokens, &tokens), claims);
     let mut events = vec![PatientCorrected { patient, changes, tokens: tokens.into_iter().collect() }.into()];

@@ -1,8 +1,8 @@
 //! Clinical entries: added, amended until signed, signed by their author, added to, retracted.
 
 use wardbook_events::records::{
-    AddendumAdded, RecordAdded, RecordAmended, RecordEvent, RecordKind, RecordResealed, RecordRetracted,
-    RecordSigned, Sensitivity,
+    AddendumAdded, RecordAdded, RecordAmended, RecordEvent, RecordKind, RecordResealed, RecordRetracted, RecordSigned,
+    Sensitivity,
 };
 use wardbook_events::{Ciphertext, Event, PatientId, RecordId, UserId};
 

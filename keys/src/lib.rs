@@ -46,7 +46,7 @@ pub use locked::locked_memory;
 pub use providers::file::RootKey;
 pub use reseal::{ResealError, RetokenError};
 pub use root::{RootError, RootKeyProvider, RootVersion};
-pub use rotation::{KeyUse, KeysStatus, RootStatus, VersionStatus};
+pub use rotation::{Before, KeyUse, KeysStatus, RootStatus, VersionStatus};
 pub use store::{Due, KeyDump, KeyState, Standing};
 pub use stream::{OBJECT_CHUNK, OBJECT_FORM, ObjectId, ObjectKey, ObjectOpener, ObjectSealer, SEALED_CHUNK, Staging};
 pub use tokens::{AnyOf, Matching, SearchTerms};

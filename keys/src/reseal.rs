@@ -35,6 +35,19 @@ pub enum ResealError {
 }
 
 impl Keys {
+    /// As [`Self::reseal`], but what does not open, for another reason than that no key can be had now, is left as it is: there
+    /// is nothing in it that a new seal could save.
+    ///
+    /// # Errors
+    /// If the key store or the root key's provider fails, or sealing does.
+    pub fn reseal_or_leave<T>(&self, sealed: &Sealed<T>) -> Result<Option<Ciphertext>, ResealError> {
+        match self.reseal(sealed) {
+            Err(ResealError::Open(OpenError::KeyStore(error))) => Err(OpenError::KeyStore(error).into()),
+            Err(ResealError::Open(_)) => Ok(None),
+            anew => anew,
+        }
+    }
+
     /// Seals a value anew under the newest version of its patient's key, bound to what it was bound to; `None` if that is how it is
     /// sealed already.
     ///

@@ -247,7 +247,8 @@ impl TenantRing {
         let version = newest.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
         let wrap = |purpose, version, secret: &[u8]| {
             let context = versions(version, under.version);
-            let bytes = under.wraps.wrap(&own_context(purpose, &self.tenant, &context), secret).map_err(damaged(what))?;
+            let bytes =
+                under.wraps.wrap(&own_context(purpose, &self.tenant, &context), secret).map_err(damaged(what))?;
             Ok::<_, StoreError>(Wrapped::new(version, under.version, bytes, now))
         };
         let index = wrap(INDEX, version, Secret::<KEY>::random()?.bytes())?;

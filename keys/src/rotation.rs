@@ -5,12 +5,14 @@
 //! wherever it was. Only when nothing is left under a version it is retired, and destroyed some versions later. Versions
 //! of patients' keys are never destroyed by age: what they sealed stands in the ledger for ever.
 
+mod compromise;
 mod index;
 mod root;
 #[cfg(test)]
 mod tests;
 mod using;
 
+pub use compromise::Before;
 pub use root::RootStatus;
 pub use using::KeyUse;
 pub(crate) use using::Using;

@@ -13,7 +13,12 @@ use crate::store::KeyState;
 const PAD: usize = 32;
 
 /// What a sealed value is bound to.
-pub(crate) fn context<'a>(tenant: &'a TenantId, patient: &'a PatientId, stream: &'a str, field: Field) -> [&'a [u8]; 5] {
+pub(crate) fn context<'a>(
+    tenant: &'a TenantId,
+    patient: &'a PatientId,
+    stream: &'a str,
+    field: Field,
+) -> [&'a [u8]; 5] {
     [b"wardbook 2026 sealed field", tenant.bytes(), patient.bytes(), stream.as_bytes(), field.name().as_bytes()]
 }
 
@@ -52,11 +57,7 @@ impl Keys {
     }
 
     /// The bytes of a sealed value, wiped when dropped.
-    pub(crate) fn opened<T>(
-        ring: &PatientRing,
-        envelope: Envelope,
-        sealed: &Sealed<T>,
-    ) -> Result<Opened, OpenError> {
+    pub(crate) fn opened<T>(ring: &PatientRing, envelope: Envelope, sealed: &Sealed<T>) -> Result<Opened, OpenError> {
         let (tenant, patient) = (sealed.tenant(), sealed.subject());
         let key = ring.version(envelope.key_version).ok_or(OpenError::UnknownKey { patient })?;
         if key.state == KeyState::Disabled {

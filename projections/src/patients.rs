@@ -310,8 +310,8 @@ pub struct Indexed {
 }
 
 impl Projection<PatientsView> {
-    /// Patients of the organisation who have tokens of a version of the index key before `newest`, each with whether he has some
-    /// of `newest` as well; at most `limit`, by version and id, without those to be passed over.
+    /// Patients of the organisation who have tokens of a version of the index key before `newest`, or only those of them who have none
+    /// of `newest`; at most `limit`, by version and id, without those to be passed over.
     ///
     /// # Errors
     /// If the view cannot be read.
@@ -319,13 +319,14 @@ impl Projection<PatientsView> {
         &self,
         tenant: TenantId,
         newest: u32,
+        only_lacking: bool,
         over: &HashSet<PatientId>,
         limit: usize,
-    ) -> Result<Vec<(PatientId, bool)>, ViewError> {
+    ) -> Result<Vec<PatientId>, ViewError> {
         let mut found = Vec::new();
         self.each_indexed_before(tenant, newest, |patient, is_both| {
-            if !over.contains(&patient) {
-                found.push((patient, is_both));
+            if !(only_lacking && is_both) && !over.contains(&patient) && !found.contains(&patient) {
+                found.push(patient);
             }
             found.len() < limit
         })?;

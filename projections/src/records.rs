@@ -434,15 +434,15 @@ impl Projection<RecordsView> {
         Ok(found)
     }
 
-    /// Drafts for this patient's chart, whoever writes them. For what happens seldom: it reads all drafts.
+    /// Drafts for charts of the organisation, or for one patient's, whoever writes them. For what happens seldom: it reads all drafts.
     ///
     /// # Errors
     /// If the view cannot be read.
-    pub fn drafts_for(&self, patient: PatientId) -> Result<Vec<Draft>, ViewError> {
+    pub fn drafts_for(&self, tenant: TenantId, only: Option<PatientId>) -> Result<Vec<Draft>, ViewError> {
         let mut found = Vec::new();
         self.live()?.walk(&Key::table(DRAFT).done(), &Key::table(DRAFT + 1).done(), false, |_, row| {
             let draft: Draft = decode(RecordsView::NAME, row)?;
-            if draft.patient == patient {
+            if draft.tenant == tenant && only.is_none_or(|patient| draft.patient == patient) {
                 found.push(draft);
             }
             Ok(true)

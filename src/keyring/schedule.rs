@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use wardbook_events::TenantId;
 use wardbook_events::keys::KeyReason;
-use wardbook_keys::Due;
+use wardbook_keys::{Due, KeyState, KeysStatus, VersionStatus};
 
 use super::tell::By;
-use super::{KeyringError, rewrap, rotate, usage};
+use super::{KeyringError, compromise, reindex, rewrap, rotate, usage};
 use crate::app::App;
 use crate::config::KeyRotation;
 
@@ -91,6 +91,15 @@ fn of_tenant(app: &App, tenant: TenantId) -> Result<(), KeyringError> {
             app.keyring().within(Some(tenant), "rewrap", |progress| rewrap::run(app, &by, Some(tenant), progress)),
         )?;
     }
+    if newest_index(&status).is_some_and(|key| is_old(key.made_at, settings.index_days, rotate::now_s(app))) {
+        reindex::rotate(app, &by, tenant, KeyReason::Age)?;
+    }
+    // On threads of their own: wrapping anew does not wait for them.
+    if compromise::is_due(app, tenant)? {
+        compromise::start(app, &by.within(tenant), tenant)?;
+    } else if reindex::is_due(app, tenant)? {
+        reindex::start(app, &by.within(tenant), tenant)?;
+    }
     for (due, reason) in patients_due(settings, rotate::now_s(app)) {
         if !app.keys().patient_keys_due(tenant, due, 1)?.is_empty() {
             goes_on(app.keyring().within(Some(tenant), "rotate-patients", |progress| {
@@ -99,6 +108,13 @@ fn of_tenant(app: &App, tenant: TenantId) -> Result<(), KeyringError> {
         }
     }
     Ok(())
+}
+
+/// The newest version of the index key, if no other is in use: one rotation at a time.
+fn newest_index(status: &KeysStatus) -> Option<&VersionStatus> {
+    let mut left = status.index.iter().filter(|key| key.state != KeyState::Destroyed);
+    let newest = left.next_back()?;
+    left.next().is_none().then_some(newest)
 }
 
 /// That somebody else is at it, or the program ends, is no failure.

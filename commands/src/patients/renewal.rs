@@ -50,13 +50,9 @@ fn resealed(
 ) -> Result<BTreeMap<Field, Ciphertext>, ResealError> {
     let mut anew = BTreeMap::new();
     for (field, ciphertext) in &was.fields.0 {
-        let sealed =
-            wardbook_events::Sealed::<()>::new(tenant, patient, stream(patient), *field, ciphertext.clone());
-        match keys.reseal(&sealed) {
-            Ok(Some(new)) => _ = anew.insert(*field, new),
-            // Sealed so already; or its category is being erased, and there is nothing to keep.
-            Ok(None) | Err(ResealError::Open(OpenError::Destroyed { .. })) => {}
-            Err(error) => return Err(error),
+        let sealed = wardbook_events::Sealed::<()>::new(tenant, patient, stream(patient), *field, ciphertext.clone());
+        if let Some(new) = keys.reseal_or_leave(&sealed)? {
+            anew.insert(*field, new);
         }
     }
     Ok(anew)
@@ -105,17 +101,16 @@ impl Commands {
         let done = self.run(task, move |desk| {
             let state = desk.load::<State>(&stream(patient))?;
             let Some(was) = state.known() else { return Ok(Vec::new()) };
-            let anew = match resealed(desk.keys, tenant, patient, was) {
-                Err(ResealError::Open(OpenError::UnknownKey { .. })) => return Ok(Vec::new()),
-                anew => anew?,
-            };
-            Ok(reseal(patient, &state, anew))
+            Ok(reseal(patient, &state, resealed(desk.keys, tenant, patient, was)?))
         });
         let done = done.await?;
         let events = self.events_of(&done.receipts).await?;
-        Ok(events.iter().map(|event| match event {
-            Event::Patient(wardbook_events::patients::PatientEvent::Resealed(e)) => e.fields.0.len() as u64,
-            _ => 0,
-        }).sum())
+        Ok(events
+            .iter()
+            .map(|event| match event {
+                Event::Patient(wardbook_events::patients::PatientEvent::Resealed(e)) => e.fields.0.len() as u64,
+                _ => 0,
+            })
+            .sum())
     }
 }

@@ -1,10 +1,8 @@
 //! Entries and drafts sealed anew, by Wardbook itself. What they say stays as it is.
 
-use wardbook_events::records::{
-    DraftResealed, RecordResealed, addendum_field, body_field, draft_stream, stream,
-};
+use wardbook_events::records::{DraftResealed, RecordResealed, addendum_field, body_field, draft_stream, stream};
 use wardbook_events::{Ciphertext, Event, Field, PatientId, RecordId, Sealed, TenantId, UserId};
-use wardbook_keys::{Keys, OpenError, ResealError};
+use wardbook_keys::{Keys, ResealError};
 
 use super::drafts::Draft;
 use super::{Record, State};
@@ -53,10 +51,7 @@ fn text(
     field: Field,
     sealed: &Ciphertext,
 ) -> Result<Option<Ciphertext>, ResealError> {
-    match keys.reseal(&Sealed::<()>::new(tenant, patient, stream(record), field, sealed.clone())) {
-        Err(ResealError::Open(OpenError::Destroyed { .. })) => Ok(None),
-        anew => anew,
-    }
+    keys.reseal_or_leave(&Sealed::<()>::new(tenant, patient, stream(record), field, sealed.clone()))
 }
 
 fn texts(keys: &Keys, tenant: TenantId, record: RecordId, was: &Record) -> Result<Anew, ResealError> {

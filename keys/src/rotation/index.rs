@@ -35,14 +35,16 @@ impl Keys {
     }
 
     /// Takes all versions of the index key but the newest out of use: no tokens are made or looked up under them. Only when
-    /// every patient has tokens of the newest. Returns how many were in use.
+    /// every patient has tokens of the newest, which the caller says is `newest`. Returns how many were in use.
     ///
     /// # Errors
-    /// If the store or the provider fails.
-    pub fn retire_index_keys(&self, tenant: TenantId) -> Result<usize, StoreError> {
+    /// [`StoreError::Contended`] if there is a newer one; if the store or the provider fails.
+    pub fn retire_index_keys(&self, tenant: TenantId, newest: u32) -> Result<usize, StoreError> {
         let gate = self.0.tenants.gate(tenant);
         let _alone = gate.lock();
-        let newest = self.newest_index(tenant)?;
+        if self.newest_index(tenant)? != newest {
+            return Err(StoreError::Contended);
+        }
         let count = self.0.store.lock().retire_index_keys(tenant, newest)?;
         if count > 0 {
             self.index_changed(tenant)?;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use wardbook_events::values::{PersonName, Ssn};
 use wardbook_events::{Ciphertext, Field, PatientId, Sealed, SealedFields, TenantId, Token, patients};
 
-use crate::{KeyState, Keys, KeysConfig, OpenError, ResealError, RootKey, SearchTerms, SearchValues};
+use crate::{KeyState, Keys, KeysConfig, OpenError, ResealError, RootKey, SearchTerms, SearchValues, StoreError};
 
 const TENANT: TenantId = TenantId::from_bytes([1; 16]);
 const OTHER: TenantId = TenantId::from_bytes([2; 16]);
@@ -45,7 +45,8 @@ fn tokens_of_every_version_in_use_are_made_and_looked_up_the_oldest_first() {
     let values: BTreeSet<_> = both.iter().map(|token| &token.value).collect();
     assert_eq!(values.len(), both.len(), "no token of one version is that of another");
 
-    assert_eq!(keys.retire_index_keys(TENANT).unwrap(), 1);
+    assert!(matches!(keys.retire_index_keys(TENANT, 1), Err(StoreError::Contended)), "there is a newer one");
+    assert_eq!(keys.retire_index_keys(TENANT, 2).unwrap(), 1);
     let second: BTreeSet<_> = both.into_iter().filter(|token| token.index == 2).collect();
     assert_eq!(tokens(&keys), second);
     assert_eq!((finds(&keys, &first), finds(&keys, &second)), (vec![], vec![2]));
@@ -53,7 +54,7 @@ fn tokens_of_every_version_in_use_are_made_and_looked_up_the_oldest_first() {
     assert_eq!(keys.destroy_index_keys(TENANT).unwrap(), [1]);
     assert_eq!(states(&keys), [KeyState::Destroyed, KeyState::Active]);
     assert_eq!(tokens(&keys), second);
-    assert_eq!((keys.retire_index_keys(TENANT).unwrap(), keys.destroy_index_keys(TENANT).unwrap()), (0, vec![]));
+    assert_eq!((keys.retire_index_keys(TENANT, 2).unwrap(), keys.destroy_index_keys(TENANT).unwrap()), (0, vec![]));
     assert_eq!(keys.newest_index(OTHER).unwrap(), 0, "another organisation has its own");
 }
 
@@ -69,7 +70,7 @@ fn digests_stay_the_same_when_the_index_key_that_they_came_from_is_gone() {
         assert_eq!(keys.rotate_index_key(TENANT).unwrap(), round);
         keys.rotate_tenant_key(TENANT).unwrap();
         while keys.rewrap_patient_keys(TENANT, 10).unwrap() > 0 {}
-        keys.retire_index_keys(TENANT).unwrap();
+        keys.retire_index_keys(TENANT, round).unwrap();
         assert_eq!(keys.destroy_index_keys(TENANT).unwrap(), [round - 1]);
         assert_eq!(keys.retire_tenant_keys(TENANT, 1).unwrap(), [round - 1]);
         assert_eq!(digests(&keys), digest);
@@ -93,7 +94,7 @@ fn a_destroyed_index_key_leaves_no_bytes_behind() {
         files.filter(|bytes| bytes.windows(wrapped.len()).any(|window| window == wrapped)).count()
     };
     assert!(holds() > 0);
-    keys.retire_index_keys(TENANT).unwrap();
+    keys.retire_index_keys(TENANT, 2).unwrap();
     assert!(keys.destroy_index_keys(TENANT).unwrap() == [1] && holds() == 0);
 }
 
