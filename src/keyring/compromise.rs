@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use wardbook_events::TenantId;
 use wardbook_events::keys::{
     KeyLevel, KeyReason, KeyVersionsDisabled, PATIENTS_MAX, PatientKeysRotated, PatientVersion,
 };
+use wardbook_events::{PatientId, TenantId};
 use wardbook_keys::Before;
 use wardbook_projections::keys::Compromise;
 
@@ -179,7 +179,7 @@ impl Containing<'_> {
                     }
                 }
             }
-            self.disable(&through)?;
+            self.disable(before, &through)?;
             self.count(through.len() as u64, values)?;
             progress.advance(through.len() as u64);
         }
@@ -189,9 +189,9 @@ impl Containing<'_> {
         }
     }
 
-    fn disable(&self, patients: &[wardbook_events::PatientId]) -> Result<(), KeyringError> {
+    fn disable(&self, before: &Before, patients: &[PatientId]) -> Result<(), KeyringError> {
         let Self { app, by, tenant, .. } = *self;
-        let oldest = app.keys().newest_versions(tenant, patients)?;
+        let oldest = app.keys().first_versions_since(tenant, before, patients)?;
         if oldest.is_empty() || app.keys().disable_versions(tenant, &oldest)? == 0 {
             return Ok(());
         }

@@ -114,3 +114,6 @@ impl Commands {
             .sum())
     }
 }
+
+#[cfg(test)]
+mod tests;

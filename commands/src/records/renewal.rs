@@ -110,3 +110,47 @@ impl Commands {
         Ok(u64::from(!done.await?.receipts.is_empty()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wardbook_events::records::{AddendumAdded, RecordAdded, RecordKind, RecordRetracted, RecordSigned};
+
+    use super::*;
+    use crate::context::Evolve;
+    use crate::scenario::*;
+
+    fn added() -> Event {
+        let (record, author) = (record(1), Some(user(1)));
+        let kind = RecordKind::Note;
+        let body = sealed("body");
+        RecordAdded { record, patient: patient(1), kind, sensitivity: vec![], year: None, author, body }.into()
+    }
+    fn signed() -> Event {
+        RecordSigned { record: record(1), patient: patient(1), by: user(1) }.into()
+    }
+    fn addendum(text: &str) -> Event {
+        AddendumAdded { record: record(1), patient: patient(1), author: user(1), text: sealed(text) }.into()
+    }
+    fn resealed(body: &str, addenda: &[&str]) -> Event {
+        let addenda = addenda.iter().map(|text| sealed(text)).collect();
+        RecordResealed { record: record(1), patient: patient(1), body: sealed(body), addenda }.into()
+    }
+
+    #[test]
+    fn an_entry_is_sealed_anew_however_far_it_has_come() {
+        let retracted: Event = RecordRetracted { record: record(1), patient: patient(1), by: user(1) }.into();
+        let all = [added(), signed(), addendum("a"), addendum("b"), retracted];
+        let anew = || Anew { body: Some(sealed("body-2")), addenda: vec![None, Some(sealed("b-2"))] };
+        for (count, addenda) in [(1, &[][..]), (2, &[]), (3, &["a"]), (4, &["a", "b-2"]), (5, &["a", "b-2"])] {
+            let given_then = resealed("body-2", addenda);
+            given(&all[..count]).when(|state: &State| Ok(reseal(record(1), state, anew()))).then([given_then]);
+        }
+        given(&all).when(|state: &State| Ok(reseal(record(1), state, Anew::default()))).then_nothing();
+        given(&[]).when(|state: &State| Ok(reseal(record(1), state, anew()))).then_nothing();
+        let mut more = all[..4].to_vec();
+        more.extend([resealed("body-2", &["a-2", "b-2"]), addendum("c")]);
+        let state: State = Evolve::after(&more);
+        let known = state.known().unwrap();
+        assert_eq!((&known.body, &known.addenda[..]), (&sealed("body-2"), &["a-2", "b-2", "c"].map(sealed)[..]));
+    }
+}

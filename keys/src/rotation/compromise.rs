@@ -133,20 +133,26 @@ impl Keys {
         Ok(Some((patients, last)))
     }
 
-    /// The newest version of each of these patients' keys; those without are left out.
+    /// The first version of each of these patients' keys that was made since: those before it may be disabled once everything
+    /// current is sealed anew. Versions that came later stay, as somebody may be sealing under them now.
     ///
     /// # Errors
     /// If the store fails.
-    pub fn newest_versions(
+    pub fn first_versions_since(
         &self,
         tenant: TenantId,
+        before: &Before,
         patients: &[PatientId],
     ) -> Result<Vec<(PatientId, u32)>, StoreError> {
         let store = self.0.store.lock();
+        let mut statement = store
+            .connection()
+            .prepare_cached("SELECT min(version) FROM patient_keys WHERE tenant = ?1 AND patient = ?2 AND id > ?3")?;
         let mut found = Vec::with_capacity(patients.len());
         for patient in patients {
-            let keys = store.patient_keys(tenant, *patient)?;
-            found.extend(keys.last().filter(|key| !key.is_destroyed()).map(|key| (*patient, key.version)));
+            let first: Option<u32> =
+                statement.query_row(params![tenant.bytes(), patient.bytes(), before.row], |row| row.get(0))?;
+            found.extend(first.map(|version| (*patient, version)));
         }
         Ok(found)
     }
@@ -179,9 +185,10 @@ mod tests {
         let (patients, last) = to_disable().unwrap();
         assert_eq!(patients, [1, 2, 3].map(patient));
         assert_eq!(keys.not_disabled_since(tenant, None, &before, last, 10).unwrap(), None);
-        let newest = keys.newest_versions(tenant, &patients).unwrap();
-        assert_eq!(newest, [(patient(1), 2), (patient(2), 2), (patient(3), 3)]);
-        keys.disable_versions(tenant, &newest[1..]).unwrap();
+        keys.rotate_patient_key(tenant, patient(2)).unwrap();
+        let first = keys.first_versions_since(tenant, &before, &patients).unwrap();
+        assert_eq!(first, [(patient(1), 2), (patient(2), 2), (patient(3), 3)], "a third version of the second stays");
+        keys.disable_versions(tenant, &first[1..]).unwrap();
         assert_eq!(to_disable().unwrap().0, [patient(1)]);
         keys.destroy_patient_key(tenant, patient(1)).unwrap();
         assert_eq!(to_disable(), None, "nothing of the erased is left to do");
