@@ -57,18 +57,18 @@ impl Scene {
         let added = is(physician.post(&format!("{path}/records"), &entry), 201);
         let note = added.json()["record"].as_str().unwrap().to_owned();
         let signed = is(
-            physician.after(&added).with("If-Match", "\"1\"").post(&format!("{path}/records/{note}/sign"), &json!({})),
+            self.physician.after(&added).with("If-Match", "\"1\"").post(&format!("{path}/records/{note}/sign"), &json!({})),
             200,
         );
         let addendum = json!({"text": "second"});
-        let signed = physician.after(&signed).with("If-Match", "\"2\"");
-        is(signed.post(&format!("{path}/records/{note}/addenda"), &addendum), 201);
+        let signer = self.physician.after(&signed).with("If-Match", "\"2\"");
+        is(signer.post(&format!("{path}/records/{note}/addenda"), &addendum), 201);
         let draft = self.test.app.new_id().unwrap().to_string();
         let half = json!({"type": "note", "body": {"half": "a sentence"}});
         is(physician.put(&format!("{path}/drafts/{draft}"), &half), 204);
         let document = upload(&physician, patient, "text/plain", b"a letter", &json!({})).finish();
         let newest = (self.test.app.ledger().head().durable - 1).to_string();
-        is(physician.with("If-Ledger-Position", &newest).get(&path), 200);
+        is(self.physician.with("If-Ledger-Position", &newest).get(&path), 200);
         Chart { patient, body, note, draft, document }
     }
 
