@@ -205,6 +205,7 @@ impl App {
         let failed = FailedLogins::new(config.limits.failed_logins_per_minute, config.limits.failed_names_max);
         let unknown_names = UnknownNames::new(config.lockout.clone(), chance.bytes().map_err(PasswordError::from)?);
         let limits = Limits::new(&config.rates, &clock);
+        let keyring = Keyring::new(clock.now());
         let in_use = InUse::new(config.sessions.remembered_max);
         let app = Self(Arc::new(Inner {
             config,
@@ -234,7 +235,7 @@ impl App {
             assigning: Assigning::default(),
             hours,
             backup_jobs: crate::backup::Jobs::default(),
-            keyring: Keyring::default(),
+            keyring,
             laws,
             erasing: Erasing::default(),
         }));

@@ -132,6 +132,8 @@ section! {
     Server {
         /// Where to listen.
         listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)),
+        /// Leave no image of the process behind, and let no other process look into it.
+        harden: bool = true,
         /// Threads that serve requests; 0 means one for each core.
         workers: usize = 0,
         /// Largest request body, in bytes.

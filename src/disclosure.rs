@@ -39,6 +39,12 @@ pub enum Refusal {
         /// Seconds until there is room for more.
         wait_s: u32,
     },
+    /// Too many values were opened for the caller within the minute.
+    #[error("too many values opened within a minute")]
+    TooManyOpened {
+        /// Seconds until there is room for more.
+        wait_s: u32,
+    },
     /// The access event could not be appended, so nothing was opened.
     #[error(transparent)]
     Append(#[from] AppendError),
@@ -116,7 +122,7 @@ impl<'a> Case<'a> {
     /// Whether the caller may read at all, and which groups.
     ///
     /// # Errors
-    /// [`Refusal::Hidden`], with its event durable; [`Refusal::Throttled`].
+    /// [`Refusal::Hidden`], with its event durable; [`Refusal::Throttled`] and [`Refusal::TooManyOpened`].
     pub async fn read(&self, wanted: GroupSet, action: Action) -> Result<Permit, Refusal> {
         let decision = self.app.policies().read(self.asker.principal(), self.facts(), None, &self.ask, wanted, action);
         let permit = self.hide(decision).await?;
@@ -318,6 +324,9 @@ impl<'a> Opening<'a> {
     /// # Errors
     /// If the permit or the receipt is not for it, or it is damaged.
     pub fn open<T: serde::de::DeserializeOwned>(&self, permit: &Permit, sealed: &Sealed<T>) -> Result<T, Refusal> {
+        if let Some(opens) = self.app.limits().opens() {
+            opens.opened(permit.user());
+        }
         Ok(self.app.keys().open(permit, &self.receipt, sealed)?)
     }
     /// Opens a value, or leaves it out if there is none, the permit does not reach it, or its category was erased.

@@ -18,6 +18,7 @@ pub mod erasure;
 pub mod evidence;
 pub mod fhir;
 pub mod follower;
+pub mod hardening;
 pub mod history;
 pub mod hours;
 pub mod import;

@@ -3,9 +3,11 @@
 //! Addresses are held to their limits at the edge, before anything of a request is read; users and sessions once they are
 //! known. What is remembered is bounded, and nothing of it is written down: turning a stranger away costs no event.
 
+mod opens;
 mod pace;
 mod patients;
 
+pub use opens::Opens;
 pub use pace::{Pace, Standing};
 pub use patients::PatientsShown;
 pub(crate) use patients::admit;
@@ -66,6 +68,7 @@ pub struct Limits {
     users: Option<Pace>,
     sessions: Option<Pace>,
     patients: PatientsShown,
+    opens: Option<Opens>,
 }
 
 impl Limits {
@@ -81,6 +84,7 @@ impl Limits {
             users: pace(rates.user_per_minute),
             sessions: pace(rates.session_per_minute),
             patients: PatientsShown::new(rates.patients_per_hour),
+            opens: Opens::new(rates.opens_per_minute, rates.burst_s, rates.keys_max, clock.clone()),
         }
     }
 
@@ -109,6 +113,11 @@ impl Limits {
         };
         let of_user = self.users.as_ref().map(|pace| pace.step(user)).transpose()?;
         Ok(in_session.into_iter().chain(of_user).min_by_key(|standing| standing.remaining))
+    }
+
+    /// How many values were opened for each user; `None` if there is no limit.
+    pub(crate) const fn opens(&self) -> Option<&Opens> {
+        self.opens.as_ref()
     }
 
     /// Whom each user was shown.

@@ -4,6 +4,7 @@ mod backup;
 mod bundle;
 mod history;
 mod import;
+mod keys;
 mod policy;
 mod rebuild;
 mod rollback;

@@ -72,7 +72,17 @@ impl Keys {
         self.0.store.lock().tenants()
     }
 
-    /// Versions, ages and states of an organisation's keys.
+    /// Versions, ages and states of an organisation's key, oldest first; what is wrapped under them is not counted, so it
+    /// costs little.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn tenant_versions(&self, tenant: TenantId) -> Result<Vec<VersionStatus>, StoreError> {
+        let keys = self.0.store.lock().tenant_keys(tenant)?;
+        Ok(keys.iter().map(|key| version_status(key, &[])).collect())
+    }
+
+    /// Versions, ages and states of an organisation's keys. Counts, for which it goes through all of them.
     ///
     /// # Errors
     /// If the store fails.

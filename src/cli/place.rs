@@ -34,6 +34,10 @@ pub fn open(common: &Common, output: &Output, options: OpenOptions) -> Result<Ap
 }
 
 pub fn open_with(common: &Common, config: Config, output: &dyn Progress, options: OpenOptions) -> Result<App, Failure> {
+    if config.server.harden {
+        // Before the first key is in memory.
+        wardbook::hardening::harden()?;
+    }
     let opened = App::open(config, data(common), Clock::system(), Chance::system(), options, output);
     opened.map_err(|error| match error {
         OpenError::Ledger(LedgerOpenError::Locked) | OpenError::Keys(StoreError::InUse) => format!(

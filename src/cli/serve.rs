@@ -43,6 +43,10 @@ impl Serve {
             serving.run(&app, true).await?;
             Ok::<(), super::Failure>(())
         });
+        // What was used since the last hour.
+        if let Err(error) = wardbook::keyring::usage::last(&app) {
+            tracing::warn!(%error, "the last use of keys was not counted");
+        }
         app.close();
         served?;
         Ok(Answer::Yes)

@@ -34,20 +34,31 @@ pub struct Job {
 }
 
 /// The work on keys in this process.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Keyring(Arc<Inner>);
 
-#[derive(Default)]
 struct Inner {
     jobs: Mutex<BTreeMap<Scope, Job>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Whoever wraps anew holds this: two would only be in each other's way.
     alone: Mutex<()>,
-    counted_from: Mutex<Option<Timestamp>>,
+    counted_from: Mutex<Timestamp>,
     stop: AtomicBool,
 }
 
 impl Keyring {
+    /// Nothing is being done; uses count from now.
+    #[must_use]
+    pub fn new(now: Timestamp) -> Self {
+        Self(Arc::new(Inner {
+            jobs: Mutex::default(),
+            threads: Mutex::default(),
+            alone: Mutex::default(),
+            counted_from: Mutex::new(now),
+            stop: AtomicBool::new(false),
+        }))
+    }
+
     /// What is being done in a scope, or was done last.
     #[must_use]
     pub fn job(&self, scope: Scope) -> Option<Job> {
@@ -150,7 +161,7 @@ impl Keyring {
     }
 
     /// Since when uses were not counted.
-    pub(super) fn counted_from(&self) -> &Mutex<Option<Timestamp>> {
+    pub(super) fn counted_from(&self) -> &Mutex<Timestamp> {
         &self.0.counted_from
     }
 }

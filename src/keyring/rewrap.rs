@@ -93,7 +93,7 @@ fn tell_patients(app: &App, by: &By, tenant: TenantId, count: u64, finished: boo
 
 /// The newest version of an organisation's key; 0 if it has none.
 fn newest(app: &App, tenant: TenantId) -> Result<u32, KeyringError> {
-    Ok(app.keys().status(tenant)?.tenant.last().map_or(0, |key| key.version))
+    Ok(app.keys().tenant_versions(tenant)?.last().map_or(0, |key| key.version))
 }
 
 /// Organisations' keys under the root key. The first that fails ends it.
@@ -147,15 +147,12 @@ pub(super) fn retire_root(app: &App, by: &By, keep: usize) -> Result<(), Keyring
     Ok(())
 }
 
-/// Whether an organisation's keys wait to be wrapped anew, or that they were is not told yet.
+/// Whether an organisation's keys wait to be wrapped anew: as long as it is not told that all are under the newest version. Under
+/// an older one nothing is made any more.
 pub(super) fn is_due(app: &App, tenant: TenantId) -> Result<bool, KeyringError> {
-    let status = app.keys().status(tenant)?;
-    let newest = status.tenant.last().map_or(0, |key| key.version);
-    if newest <= 1 {
-        return Ok(false);
-    }
+    let newest = newest(app, tenant)?;
     let told = app.views().keys.told(tenant)?;
-    Ok(status.to_rewrap() > 0 || told.rewrapped.get(&KeyLevel::Tenant) != Some(&newest.to_string()))
+    Ok(newest > 1 && told.rewrapped.get(&KeyLevel::Tenant) != Some(&newest.to_string()))
 }
 
 /// The same of organisations' keys under the root key. Asks the provider.
@@ -178,11 +175,11 @@ pub(super) fn is_root_due(app: &App) -> Result<bool, KeyringError> {
 /// Tells what was done and not told, because the program ended in between.
 pub(super) fn make_up(app: &App, by: &By, tenant: TenantId) -> Result<(), KeyringError> {
     use wardbook_events::keys::KeyReason::Requested;
-    let (status, told) = (app.keys().status(tenant)?, app.views().keys.told(tenant)?);
-    for key in status.tenant.iter().filter(|key| key.version > 1 && !told.tenant.contains(&key.version)) {
+    let (versions, told) = (app.keys().tenant_versions(tenant)?, app.views().keys.told(tenant)?);
+    for key in versions.iter().filter(|key| key.version > 1 && !told.tenant.contains(&key.version)) {
         tell::tenant_rotated(app, by, tenant, key.version, Requested)?;
     }
-    let destroyed = status.tenant.iter().filter(|key| key.state == KeyState::Destroyed);
+    let destroyed = versions.iter().filter(|key| key.state == KeyState::Destroyed);
     for key in destroyed.filter(|key| !told.destroyed.contains(&key.version)) {
         tell::destroyed(app, by, tenant, KeyLevel::Tenant, key.version)?;
     }

@@ -81,9 +81,8 @@ fn of_tenant(app: &App, tenant: TenantId) -> Result<(), KeyringError> {
     let settings = &app.config().keys.rotation;
     let by = By::system(app)?;
     rewrap::make_up(app, &by, tenant)?;
-    let status = app.keys().status(tenant)?;
-    let newest = status.tenant.last();
-    if newest.is_some_and(|key| is_old(key.made_at, settings.tenant_days, rotate::now_s(app))) {
+    let versions = app.keys().tenant_versions(tenant)?;
+    if versions.last().is_some_and(|key| is_old(key.made_at, settings.tenant_days, rotate::now_s(app))) {
         rotate::tenant(app, &by, tenant, KeyReason::Age)?;
     }
     if rewrap::is_due(app, tenant)? {

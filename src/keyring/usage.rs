@@ -55,12 +55,10 @@ pub fn hourly(app: &App) -> Result<(), KeyringError> {
     let now = app.now();
     let from = {
         let mut since = app.keyring().counted_from().lock();
-        let from = *since.get_or_insert(now);
-        if now.duration_since(from) < HOUR {
+        if now.duration_since(*since) < HOUR {
             return Ok(());
         }
-        *since = Some(now);
-        from
+        std::mem::replace(&mut *since, now)
     };
     count(app, from, now)
 }
@@ -71,7 +69,7 @@ pub fn hourly(app: &App) -> Result<(), KeyringError> {
 /// As for [`hourly`].
 pub fn last(app: &App) -> Result<(), KeyringError> {
     let now = app.now();
-    let from = app.keyring().counted_from().lock().replace(now).unwrap_or(now);
+    let from = std::mem::replace(&mut *app.keyring().counted_from().lock(), now);
     count(app, from, now)
 }
 

@@ -146,16 +146,20 @@ impl PatientsShown {
     }
 }
 
-/// Asks for room for patients who are about to be shown.
+/// Asks for room for patients who are about to be shown, and for their values to be opened.
 ///
 /// # Errors
-/// [`Refusal::Throttled`]; the first of a user in an hour is an event, from which an alert is made.
+/// [`Refusal::TooManyOpened`]; [`Refusal::Throttled`], the first of a user in an hour is an event, from which an alert is made.
 pub(crate) async fn admit(
     app: &App,
     asker: &Asker,
     patients: &[PatientId],
     permit: Option<&Permit>,
 ) -> Result<(), Refusal> {
+    let is_emergency = permit.is_some_and(|permit| permit.emergency().is_some());
+    if let Some(opens) = app.limits().opens().filter(|_| !is_emergency) {
+        opens.may(asker.principal().user).map_err(|wait_s| Refusal::TooManyOpened { wait_s })?;
+    }
     let shown = app.limits().patients();
     if shown.per_hour == 0 || patients.is_empty() {
         return Ok(());
@@ -166,7 +170,6 @@ pub(crate) async fn admit(
         let past = tokio::task::spawn_blocking(move || past(&task, user, now)).await;
         shown.recall(user, &past.unwrap_or_else(|_| Ok(Vec::new()))?, now);
     }
-    let is_emergency = permit.is_some_and(|permit| permit.emergency().is_some());
     let Err(reached) = shown.show(user, patients, is_emergency, now) else { return Ok(()) };
     if reached.is_news {
         let event = AccessEvent::from(Throttled { rule: RULE.to_owned() }).into();

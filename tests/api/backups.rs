@@ -205,6 +205,8 @@ fn a_drill_brings_the_system_back_beside_itself_and_measures_it() {
     assert_eq!(system.post("/v1/backups/drills", &json!({})).status, 202);
     let job = until_done(&system);
     assert_eq!(job["outcome"], "passed", "{job}");
+    let newest = house.test.app.ledger().head().durable - 1;
+    block_on(house.test.app.views().wait_for(newest, std::time::Duration::from_secs(30))).unwrap();
     let listed = system.get("/v1/backups").json();
     let drill = &listed["drill"];
     assert_eq!((&drill["passed"], &drill["patients"], &drill["events"]), (&json!(true), &json!(12), &json!(made.to)));

@@ -99,6 +99,14 @@ fn keys_in_memory_serve_for_their_minutes_and_then_nothing_opens_until_it_is_the
     });
     assert_eq!(alert["severity"], "critical");
 
+    // Keys are not made anew under a root key that cannot be asked; looking after them fails and does no harm.
+    unavailable(&officer.post("/v1/keys/rotate", &json!({"level": "tenant"})));
+    unavailable(&officer.post("/v1/keys/rotate", &json!({"level": "root"})));
+    assert!(wardbook::keyring::schedule::tick(&test.app).is_err());
+    let status = officer.get("/v1/keys").json();
+    assert_eq!((&status["root"]["reachable"], &status["tenant"][0]["state"]), (&json!(false), &json!("active")));
+    assert_eq!(chart(&physician, patient).status, 200, "its key is in memory all the same");
+
     test.clock.advance(SignedDuration::from_mins(11));
     unavailable(&chart(&physician, patient));
     unavailable(&registrar.post("/v1/patients", &person("Later")));
@@ -107,6 +115,12 @@ fn keys_in_memory_serve_for_their_minutes_and_then_nothing_opens_until_it_is_the
     bao.start_again();
     state(&test, "reachable");
     assert_eq!(chart(&physician, patient).json()["name"]["family"], "Outage", "without a restart of ours");
+    let rotated = officer.post("/v1/keys/rotate", &json!({"level": "root"}));
+    assert_eq!((rotated.status, &rotated.json()["version"]), (200, &json!("2")), "{}", rotated.text());
+    soon("the organisation's key under it", || {
+        (officer.get("/v1/keys").json()["root"]["to_rewrap"] == 0).then_some(())
+    });
+    assert_eq!(chart(&physician, patient).status, 200);
 }
 
 #[test]

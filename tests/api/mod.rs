@@ -16,6 +16,7 @@ mod erasure;
 mod external;
 mod factors;
 mod hidden;
+mod keys;
 mod keys_outage;
 mod ledger;
 mod limits;

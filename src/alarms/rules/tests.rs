@@ -5,6 +5,7 @@ use wardbook_events::access::{
 use wardbook_events::break_glass::{EmergencyEnded, EmergencyReason, EmergencyReviewed, EmergencyStarted};
 use wardbook_events::elevations::ElevationGranted;
 use wardbook_events::identity::{AccountLocked, RefreshTokenReused, SessionsEnded};
+use wardbook_events::keys::UnusualUseSeen;
 use wardbook_events::patients::PatientFlagged;
 use wardbook_events::{
     Actor, Client, ElevationId, EmergencyId, GroupSet, Meta, Outcome, Purpose, Role, SessionId, TokenKind,
@@ -182,6 +183,19 @@ fn policies_and_limits_alarm() {
     let rule = |rule: &str| Throttled { rule: rule.into() };
     assert_eq!(raised(rule(PATIENTS_PER_HOUR), NOTHING), Some((ManyPatients, High, Some(user(1)), None)));
     assert_eq!(raised(rule("requests_per_minute"), NOTHING), None);
+}
+
+#[test]
+fn unusual_use_of_keys_is_about_the_user_who_used_them() {
+    for (unusual, severity) in
+        [(Unusual::BeyondNorm, High), (Unusual::OffHours, High), (Unusual::BeyondBound, Critical)]
+    {
+        let seen = UnusualUseSeen { user: user(7), opens: 9_000, usual: 40, unusual };
+        assert_eq!(
+            raised(KeyEvent::from(seen), NOTHING),
+            Some((AlertKind::UnusualKeyUse, severity, Some(user(7)), None))
+        );
+    }
 }
 
 #[test]

@@ -54,6 +54,11 @@ impl From<Refusal> for Problem {
                 "so many different patients are not opened within an hour: go on with those, or wait for Retry-After",
             )
             .retry_after(wait_s),
+            Refusal::TooManyOpened { wait_s } => Self::new(
+                Kind::TooMany,
+                "so much is not opened within a minute: ask for less, and wait for Retry-After",
+            )
+            .retry_after(wait_s),
             Refusal::Erased(_) => erased(),
             Refusal::Append(error) => error.into(),
             Refusal::View(error) => error.into(),
