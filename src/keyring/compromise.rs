@@ -118,7 +118,7 @@ impl Containing<'_> {
 
     fn tenant(&self, before: &Before) -> Result<(), KeyringError> {
         let Self { app, by, tenant, progress, .. } = *self;
-        let newest = app.keys().status(tenant)?.tenant.last().map_or(0, |key| key.version);
+        let newest = app.keys().tenant_versions(tenant)?.last().map_or(0, |key| key.version);
         if newest == before.tenant {
             rotate::tenant(app, by, tenant, KeyReason::Compromise)?;
         }

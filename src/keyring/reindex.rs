@@ -50,9 +50,9 @@ pub fn start(app: &App, by: &By, tenant: TenantId) -> Result<(), KeyringError> {
 /// # Errors
 /// If the key store or the view cannot answer.
 pub fn is_due(app: &App, tenant: TenantId) -> Result<bool, KeyringError> {
-    let status = app.keys().status(tenant)?;
-    let left = status.index.iter().filter(|key| key.state != KeyState::Destroyed).count();
-    let newest = status.index.last().map_or(0, |key| key.version);
+    let versions = app.keys().index_versions(tenant)?;
+    let left = versions.iter().filter(|key| key.state != KeyState::Destroyed).count();
+    let newest = versions.last().map_or(0, |key| key.version);
     Ok(left > 1 || !app.views().patients.indexed_before(tenant, newest, false, &HashSet::new(), 1)?.is_empty())
 }
 

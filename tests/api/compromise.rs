@@ -57,7 +57,10 @@ impl Scene {
         let added = is(physician.post(&format!("{path}/records"), &entry), 201);
         let note = added.json()["record"].as_str().unwrap().to_owned();
         let signed = is(
-            self.physician.after(&added).with("If-Match", "\"1\"").post(&format!("{path}/records/{note}/sign"), &json!({})),
+            self.physician
+                .after(&added)
+                .with("If-Match", "\"1\"")
+                .post(&format!("{path}/records/{note}/sign"), &json!({})),
             200,
         );
         let addendum = json!({"text": "second"});

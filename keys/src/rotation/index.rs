@@ -9,6 +9,7 @@ use wardbook_events::TenantId;
 
 use crate::error::StoreError;
 use crate::keys::Keys;
+use crate::rotation::{VersionStatus, version_status};
 
 impl Keys {
     /// The newest version of an organisation's index key; 0 if it has no keys.
@@ -17,6 +18,14 @@ impl Keys {
     /// If the store fails.
     pub fn newest_index(&self, tenant: TenantId) -> Result<u32, StoreError> {
         Ok(self.0.store.lock().index_keys(tenant)?.last().map_or(0, |key| key.version))
+    }
+
+    /// All versions of an organisation's index key, oldest first.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn index_versions(&self, tenant: TenantId) -> Result<Vec<VersionStatus>, StoreError> {
+        Ok(self.0.store.lock().index_keys(tenant)?.iter().map(|key| version_status(key, &[])).collect())
     }
 
     /// Makes a new version of an organisation's index key. From now on tokens are made under it too; those of the older
