@@ -80,9 +80,10 @@ impl Scene {
         let Chart { patient, body, note, draft, document } = chart;
         let path = format!("/v1/patients/{patient}");
         let seen = is(self.registrar.get(&path), 200).json();
-        for field in ["name", "ssn", "birth_date", "emails"] {
+        for field in ["name", "birth_date", "emails"] {
             assert_eq!(seen[field], body[field], "{field}");
         }
+        assert_eq!(seen["ssn"].as_str().unwrap().replace('-', ""), body["ssn"].as_str().unwrap());
         let entry = is(self.physician.get(&format!("{path}/records/{note}")), 200).json();
         assert_eq!((&entry["body"]["text"], &entry["addenda"][0]["text"]), (&json!("first"), &json!("second")));
         let kept = is(self.physician.get(&format!("{path}/drafts/{draft}")), 200).json();
