@@ -6,6 +6,7 @@
 //! only in what the event says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wardbook_events::access::{AccessDenied, UnknownPatientRequested};
 use wardbook_events::{Event, EventId, GroupSet, Outcome, PatientId, Sealed, TenantId};
@@ -290,13 +291,33 @@ pub async fn allow_server(app: &App, asker: &Asker, action: Action) -> Result<(P
 pub struct Opening<'a> {
     app: &'a App,
     receipt: Receipt,
+    /// Values of the past that are sealed under a version that was disabled since; `None` for what is current.
+    closed: Option<AtomicU64>,
 }
 
 impl<'a> Opening<'a> {
     /// With the receipt of the access event.
     #[must_use]
     pub fn new(app: &'a App, receipt: Receipt) -> Self {
-        Self { app, receipt }
+        Self { app, receipt, closed: None }
+    }
+    /// As [`Self::new`], for values of the past: what is sealed under a version that was disabled since is left out, and counted.
+    #[must_use]
+    pub const fn of_the_past(app: &'a App, receipt: Receipt) -> Self {
+        Self { app, receipt, closed: Some(AtomicU64::new(0)) }
+    }
+    /// How many values of the past were left out.
+    #[must_use]
+    pub fn closed(&self) -> u64 {
+        self.closed.as_ref().map_or(0, |closed| closed.load(Ordering::Relaxed))
+    }
+    /// Whether a value is left out because its version was disabled since.
+    pub fn is_closed(&self, refusal: &Refusal) -> bool {
+        let (Some(closed), Refusal::Open(OpenError::VersionDisabled { .. })) = (&self.closed, refusal) else {
+            return false;
+        };
+        closed.fetch_add(1, Ordering::Relaxed);
+        true
     }
     /// Opens a value.
     ///
@@ -321,6 +342,7 @@ impl<'a> Opening<'a> {
         match self.open(permit, &sealed) {
             Ok(value) => Ok(Some(value)),
             Err(Refusal::Open(OpenError::Destroyed { .. })) => Ok(None),
+            Err(error) if self.is_closed(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }

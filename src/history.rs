@@ -57,6 +57,8 @@ pub struct PastChart {
     pub chart: Chart,
     /// Clinical entries, newest first.
     pub records: Vec<OpenedRecord>,
+    /// Values, or entries as a whole, that are left out: they are sealed under versions that were disabled since.
+    pub closed: u64,
     /// The event of this very look.
     pub receipt: Receipt,
 }
@@ -100,18 +102,19 @@ pub async fn read(app: &App, asker: &Asker, patient: PatientId, as_of: AsOf) -> 
     let page = views.records.list(&[patient], &filter, None, usize::MAX)?;
     let fact = ChartOpened { patient, groups: permit.groups(), grounds: permit.grounds(), as_of: Some(position) };
     let receipt = case.tell(fact, Outcome::Success, &[]).await?;
-    let opening = Opening::new(app, receipt);
+    let opening = Opening::of_the_past(app, receipt);
     let chart = open_chart(&opening, &permit, found)?;
     let mut records = Vec::new();
     for record in page.items {
         if let Some(permit) = case.read_record(&record)? {
             match open_record(&opening, &permit, record) {
                 Err(Refusal::Open(OpenError::Destroyed { .. })) => {}
+                Err(error) if opening.is_closed(&error) => {}
                 opened => records.push(opened?),
             }
         }
     }
-    Ok(PastChart { position, chart, records, receipt: opening.into_receipt() })
+    Ok(PastChart { position, chart, records, closed: opening.closed(), receipt: opening.into_receipt() })
 }
 
 fn events(app: &App, patient: PatientId, as_of: AsOf) -> Result<Vec<Recorded>, HistoryError> {

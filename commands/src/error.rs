@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wardbook_events::DecodeError;
-use wardbook_keys::{KeyError, RetokenError, SealError, SecretError, TokenError};
+use wardbook_keys::{KeyError, ResealError, RetokenError, SealError, SecretError, TokenError};
 use wardbook_ledger::{AppendError, ReadError};
 
 use crate::authority::UnfitPermit;
@@ -69,6 +69,9 @@ pub enum CommandError {
     /// A patient could not be indexed.
     #[error(transparent)]
     Retoken(#[from] RetokenError),
+    /// A value could not be sealed anew.
+    #[error(transparent)]
+    Reseal(#[from] ResealError),
     /// A secret could not be sealed.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use wardbook_events::access::AccessEvent;
 use wardbook_events::identity::IdentityEvent;
 use wardbook_events::{Encoded, Event, Meta, Outcome};
-use wardbook_keys::Keys;
+use wardbook_keys::{KeyUse, Keys};
 use wardbook_ledger::{
     AppendError, Direction, Draft, Entry, EventId, ExpectedVersion, Ledger, Payload, Receipt, StreamId, SubjectId,
 };
@@ -109,6 +109,8 @@ impl Commands {
         let Task { context, origin, stream, expected, bytes, value } = task;
         let (job, origin) = (Arc::new((stream, bytes, decide)), Arc::new(origin));
         for _ in 0..=RETRIES_MAX {
+            // What is sealed or indexed here is so by the versions of now.
+            let using = self.0.keys.use_keys(context.tenant);
             let (commands, from, shared) = (self.clone(), Arc::clone(&origin), Arc::clone(&job));
             let attempt = blocking(move || {
                 let (stream, bytes, decide) = &*shared;
@@ -118,7 +120,7 @@ impl Commands {
                 Attempt::Append(drafts) => drafts,
                 Attempt::Nothing { stream_version } => return Ok(Done { value, receipts: Vec::new(), stream_version }),
             };
-            match self.ledger().append(drafts).await {
+            match self.append_using(drafts, using).await? {
                 Ok(receipts) => {
                     let of_stream = receipts.iter().rev().find(|receipt| receipt.stream().as_str() == job.0);
                     let stream_version = of_stream.map(Receipt::stream_version);
@@ -135,6 +137,21 @@ impl Commands {
             }
         }
         Err(CommandError::Contended)
+    }
+
+    /// Appends in a task of its own: also if nobody waits for the answer any more, the keys are in use until it is durable.
+    async fn append_using(
+        &self,
+        drafts: Vec<Draft>,
+        using: KeyUse,
+    ) -> Result<Result<Vec<Receipt>, AppendError>, CommandError> {
+        let ledger = self.ledger().clone();
+        let task = tokio::spawn(async move {
+            let appended = ledger.append(drafts).await;
+            drop(using);
+            appended
+        });
+        task.await.map_err(|_| CommandError::Internal("an append did not end"))
     }
 
     fn attempt(

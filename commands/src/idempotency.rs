@@ -7,7 +7,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 use uuid::Uuid;
-use wardbook_events::{ElevationId, ErasureId, EventId, HoldId, PatientId, RecordId, ReviewId, TenantId, UserId};
+use wardbook_events::{
+    AlertId, ElevationId, ErasureId, EventId, HoldId, PatientId, RecordId, ReviewId, TenantId, UserId,
+};
 
 /// What a client gives to make a request safe to repeat: 1 to 255 visible ASCII characters (`Idempotency-Key`).
 #[derive(Clone, PartialEq, Eq)]
@@ -49,6 +51,7 @@ enum Purpose {
     Review = 21,
     Erasure = 22,
     Hold = 23,
+    Alert = 24,
 }
 
 /// All ids of one request.
@@ -121,6 +124,11 @@ impl Ids {
     #[must_use]
     pub fn hold(&self) -> HoldId {
         HoldId::new(self.id(Purpose::Hold, 0))
+    }
+    /// The id of the alert that the request raises.
+    #[must_use]
+    pub fn alert(&self) -> AlertId {
+        AlertId::new(self.id(Purpose::Alert, 0))
     }
     /// Eight bytes for a record number of our own (PAT-01).
     pub(crate) fn number(&self) -> [u8; 8] {

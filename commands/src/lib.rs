@@ -8,6 +8,7 @@ pub mod access_reviews;
 pub mod alerts;
 pub mod break_glass;
 pub mod care_teams;
+pub mod compromise;
 pub mod consent;
 pub mod documents;
 pub mod elevations;

@@ -15,6 +15,7 @@ use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
 
 pub mod claims;
+pub mod renewal;
 mod sealing;
 #[cfg(test)]
 mod tests;
@@ -121,6 +122,9 @@ impl Evolve for State {
                 was.closed = was.closed.without(e.groups);
                 Self::Retired { was, into }
             }
+            (Self::Retired { was, into }, event @ (PatientEvent::Reindexed(_) | PatientEvent::Resealed(_))) => {
+                Self::Retired { was: changed(was, event), into }
+            }
             (Self::Active(was), PatientEvent::Merged(e)) => Self::Retired { was, into: e.into },
             (Self::Retired { was, into }, PatientEvent::Unmerged(e)) if e.from == into => Self::Active(was),
             (Self::Active(patient), event) => Self::Active(changed(patient, event)),
@@ -140,6 +144,8 @@ fn changed(mut patient: Patient, event: &PatientEvent) -> Patient {
             }
             patient.tokens = e.tokens.iter().cloned().collect();
         }
+        PatientEvent::Reindexed(e) => patient.tokens = e.tokens.iter().cloned().collect(),
+        PatientEvent::Resealed(e) => patient.fields.0.extend(e.fields.0.clone()),
         PatientEvent::Absorbed(e) => {
             patient.absorbed.insert(e.absorbed);
         }
@@ -312,12 +318,11 @@ fn correct(was: &Patient, claims: &Claims, command: Correct, context: &Context) 
     }
     let mut family = was.absorbed.clone();
     family.insert(patient);
-    let gained = || unique(&tokens).filter(|token| !was.tokens.contains(token));
-    refuse_duplicates(gained(), claims, &family, confirm_distinct)?;
-    let lost = unique(&was.tokens).filter(|token| !tokens.contains(token));
-    let held = lost.filter(|token| claims.get(token).is_some_and(|holders| holders.contains(patient)));
-    let mut others: Vec<Event> = held.map(|token| claims::release(context.tenant, patient, token)).collect();
-    others.extend(gained().map(|token| claims::claim(context.tenant, patient, token)));
+    // What was his under another version of the index key is his under this one: nobody's value changed.
+    let gained =
+        claims::gained(&was.tokens, &tokens).filter(|token| !claims::was_had(&was.tokens, &tokens, token.kind));
+    refuse_duplicates(gained, claims, &family, confirm_distinct)?;
+    let others = claims::moved(context.tenant, patient, (&was.tokens, &tokens), claims);
     let mut events = vec![PatientCorrected { patient, changes, tokens: tokens.into_iter().collect() }.into()];
     events.extend(others);
     Ok(events)

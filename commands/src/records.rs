@@ -1,7 +1,8 @@
 //! Clinical entries: added, amended until signed, signed by their author, added to, retracted.
 
 use wardbook_events::records::{
-    AddendumAdded, RecordAdded, RecordAmended, RecordEvent, RecordKind, RecordRetracted, RecordSigned, Sensitivity,
+    AddendumAdded, RecordAdded, RecordAmended, RecordEvent, RecordKind, RecordResealed, RecordRetracted, RecordSigned,
+    Sensitivity,
 };
 use wardbook_events::{Ciphertext, Event, PatientId, RecordId, UserId};
 
@@ -9,6 +10,7 @@ use crate::context::{Context, Evolve};
 use crate::rejection::Rejection;
 
 pub mod drafts;
+pub mod renewal;
 mod sealing;
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,8 @@ pub struct Record {
     pub author: Option<UserId>,
     /// The sealed body as it is.
     pub body: Ciphertext,
+    /// What was added after signing, sealed, oldest first.
+    pub addenda: Vec<Ciphertext>,
 }
 
 /// An entry's state.
@@ -69,13 +73,25 @@ impl Evolve for State {
                 sensitivity: e.sensitivity.clone(),
                 author: e.author,
                 body: e.body.clone(),
+                addenda: Vec::new(),
             }),
+            (Self::Open(record), RecordEvent::Resealed(e)) => Self::Open(resealed(record, e)),
+            (Self::Signed(record), RecordEvent::Resealed(e)) => Self::Signed(resealed(record, e)),
+            (Self::Retracted(record), RecordEvent::Resealed(e)) => Self::Retracted(resealed(record, e)),
+            (Self::Signed(mut record), RecordEvent::AddendumAdded(e)) => {
+                record.addenda.push(e.text.clone());
+                Self::Signed(record)
+            }
             (Self::Open(record), RecordEvent::Amended(e)) => Self::Open(Record { body: e.new.clone(), ..record }),
             (Self::Open(record), RecordEvent::Signed(_)) => Self::Signed(record),
             (Self::Open(record) | Self::Signed(record), RecordEvent::Retracted(_)) => Self::Retracted(record),
             (state, _) => state,
         }
     }
+}
+
+fn resealed(record: Record, event: &RecordResealed) -> Record {
+    Record { body: event.body.clone(), addenda: event.addenda.clone(), ..record }
 }
 
 /// What can be done to an entry; `patient` is the one whose permit was given.

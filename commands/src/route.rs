@@ -68,6 +68,8 @@ fn of_patient_event(event: &PatientEvent) -> Route {
         PatientEvent::Erased(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::GroupsErased(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::GroupsReopened(e) => (patients::stream(e.patient), e.patient),
+        PatientEvent::Reindexed(e) => (patients::stream(e.patient), e.patient),
+        PatientEvent::Resealed(e) => (patients::stream(e.patient), e.patient),
         PatientEvent::TokenClaimed(e) => (e.token.claim_stream(e.tenant), e.patient),
         PatientEvent::TokenReleased(e) => (e.token.claim_stream(e.tenant), e.patient),
     };
@@ -159,11 +161,13 @@ fn of_record_event(event: &RecordEvent) -> Route {
     let (record, patient) = match event {
         RecordEvent::DraftSaved(e) => return of_patient(records::draft_stream(e.patient, e.draft), e.patient),
         RecordEvent::DraftDiscarded(e) => return of_patient(records::draft_stream(e.patient, e.draft), e.patient),
+        RecordEvent::DraftResealed(e) => return of_patient(records::draft_stream(e.patient, e.draft), e.patient),
         RecordEvent::Added(e) => (e.record, e.patient),
         RecordEvent::Amended(e) => (e.record, e.patient),
         RecordEvent::Signed(e) => (e.record, e.patient),
         RecordEvent::AddendumAdded(e) => (e.record, e.patient),
         RecordEvent::Retracted(e) => (e.record, e.patient),
+        RecordEvent::Resealed(e) => (e.record, e.patient),
     };
     of_patient(records::stream(record), patient)
 }

@@ -7,4 +7,5 @@ mod identity;
 mod logins;
 mod patients;
 mod records;
+mod renewal;
 mod retries;

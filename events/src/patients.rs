@@ -204,6 +204,29 @@ pub struct GroupsReopened {
     pub groups: GroupSet,
 }
 
+/// What the patient is found by was made anew, under the newest version of the index key or in new forms. Nothing that is known of
+/// the patient changed, and nobody saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientReindexed {
+    /// The patient.
+    pub patient: PatientId,
+    /// All tokens from now on; those of before are void.
+    pub tokens: Vec<Token>,
+    /// Version of the forms from which they were made.
+    pub forms: u32,
+}
+
+/// Fields were sealed anew, under the newest version of the patient's key. Their values are the same, and nobody saw them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatientResealed {
+    /// The patient.
+    pub patient: PatientId,
+    /// The fields that were sealed anew.
+    pub fields: SealedFields,
+}
+
 fn upcast(kind: &str, from: u16, mut body: Value) -> Option<Value> {
     match (kind, from) {
         ("patients.flagged", 1) => _ = body.as_object_mut()?.insert("decoy".to_owned(), false.into()),
@@ -228,5 +251,7 @@ area_events! {
         "erased" v 1 => Erased(PatientErased),
         "groups-erased" v 1 => GroupsErased(GroupsErased),
         "groups-reopened" v 1 => GroupsReopened(GroupsReopened),
+        "reindexed" v 1 => Reindexed(PatientReindexed),
+        "resealed" v 1 => Resealed(PatientResealed),
     }
 }

@@ -371,6 +371,35 @@ pub struct DraftDiscarded {
     pub author: UserId,
 }
 
+/// An entry's texts were sealed anew, under the newest version of the patient's key. They are the same, and nobody saw them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordResealed {
+    /// The entry.
+    pub record: RecordId,
+    /// The patient.
+    pub patient: PatientId,
+    /// Sealed [`RecordBody`].
+    pub body: Ciphertext,
+    /// Sealed [`Addendum`]s, all of them, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addenda: Vec<Ciphertext>,
+}
+
+/// A draft's content was sealed anew, as in [`RecordResealed`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DraftResealed {
+    /// The draft.
+    pub draft: RecordId,
+    /// The patient.
+    pub patient: PatientId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// Sealed content.
+    pub body: Ciphertext,
+}
+
 area_events! {
     /// Events of clinical entries.
     RecordEvent in "records", upcast first_version {
@@ -381,5 +410,7 @@ area_events! {
         "retracted" v 1 => Retracted(RecordRetracted),
         "draft-saved" v 1 => DraftSaved(DraftSaved),
         "draft-discarded" v 1 => DraftDiscarded(DraftDiscarded),
+        "resealed" v 1 => Resealed(RecordResealed),
+        "draft-resealed" v 1 => DraftResealed(DraftResealed),
     }
 }

@@ -113,10 +113,12 @@ struct TenantKey {
 /// One version of an organisation's index key: what is derived from it.
 pub struct IndexKey {
     pub version: u32,
+    /// Whether patients may still be found by its tokens.
+    pub in_use: bool,
     /// Makes the tokens that patients are searched by.
     pub tokens: Secret<64>,
-    /// Makes digests of commands.
-    pub commands: Secret<64>,
+    /// Makes digests of commands; only that of the first version ever does.
+    commands: Secret<64>,
 }
 
 /// All keys of an organisation.
@@ -126,8 +128,12 @@ pub struct TenantRing {
     keys: Vec<TenantKey>,
     /// What seals secrets, of every tenant key that ever was; oldest first.
     secrets: Vec<(u32, SivKey)>,
-    index: IndexKey,
-    older_indexes: Vec<IndexKey>,
+    /// Oldest first, never empty; those that are destroyed are left out.
+    indexes: Vec<IndexKey>,
+    /// Makes digests of commands.
+    commands: Secret<64>,
+    /// Whether that one is stored by itself: it must outlive the index key that it was derived from.
+    commands_apart: bool,
 }
 
 fn damaged(what: &'static str) -> impl Fn(NotAuthentic) -> StoreError {
@@ -153,6 +159,14 @@ fn own_context<'a>(what: &'static [u8], tenant: &'a TenantId, versions: &'a [[u8
 
 const INDEX: &[u8] = b"wardbook 2026 index key";
 const SECRETS: &[u8] = b"wardbook 2026 key of secrets";
+const COMMANDS: &[u8] = b"wardbook 2026 key of digests";
+
+/// The version under which the key of digests stands among the keys of secrets, whose own begin with 1.
+const COMMANDS_VERSION: u32 = 0;
+
+const fn secret_purpose(version: u32) -> &'static [u8] {
+    if version == COMMANDS_VERSION { COMMANDS } else { SECRETS }
+}
 
 const fn versions(version: u32, under: u32) -> [[u8; 4]; 2] {
     [version.to_be_bytes(), under.to_be_bytes()]
@@ -202,20 +216,47 @@ impl TenantRing {
         for key in stored.indexes.iter().filter(|key| !key.is_destroyed()) {
             let context = versions(key.version, key.under);
             let secret = under(key, what)?.unwrap(&own_context(INDEX, &tenant, &context), &key.bytes);
-            indexes.push(IndexKey::new(key.version, &secret.map_err(damaged(what))?));
+            let in_use = key.state == KeyState::Active;
+            indexes.push(IndexKey::new(key.version, in_use, &secret.map_err(damaged(what))?));
         }
-        let index = indexes.pop().ok_or(StoreError::Damaged { what })?;
-        let mut secrets = Vec::with_capacity(stored.keys.len());
+        let oldest = indexes.first().ok_or(StoreError::Damaged { what })?;
+        let mut commands = Secret::copy_of(oldest.commands.bytes()).ok_or(StoreError::Damaged { what })?;
+        let (mut secrets, mut commands_apart) = (Vec::with_capacity(stored.keys.len()), false);
         let what = "a key of secrets";
         for key in &stored.secrets {
             let context = versions(key.version, key.under);
-            let secret = under(key, what)?.unwrap(&own_context(SECRETS, &tenant, &context), &key.bytes);
-            secrets.push((key.version, SivKey::new(secret.map_err(damaged(what))?)));
+            let context = own_context(secret_purpose(key.version), &tenant, &context);
+            let secret = under(key, what)?.unwrap(&context, &key.bytes).map_err(damaged(what))?;
+            if key.version == COMMANDS_VERSION {
+                (commands, commands_apart) = (secret, true);
+            } else {
+                secrets.push((key.version, SivKey::new(secret)));
+            }
         }
         let newest = keys.last().ok_or(StoreError::Damaged { what: "an organisation's key" })?;
         let copy = Secret::copy_of(newest.secrets.bytes()).ok_or(StoreError::Damaged { what })?;
         secrets.push((newest.version, SivKey::new(copy)));
-        Ok(Self { tenant, keys, secrets, index, older_indexes: indexes })
+        Ok(Self { tenant, keys, secrets, indexes, commands, commands_apart })
+    }
+
+    /// A new version of the index key. With the first, the key of digests is put by itself: it was derived from the oldest
+    /// index key, which is going to be destroyed, and digests are compared with older ones for ever.
+    pub fn next_index(&self, now: u64) -> Result<(Wrapped, Option<Wrapped>), StoreError> {
+        let what = "an organisation's index key";
+        let (under, newest) = (self.newest()?, self.indexes.last().ok_or(StoreError::Damaged { what })?);
+        let version = newest.version.checked_add(1).ok_or(StoreError::Damaged { what: "a key's version" })?;
+        let wrap = |purpose, version, secret: &[u8]| {
+            let context = versions(version, under.version);
+            let bytes =
+                under.wraps.wrap(&own_context(purpose, &self.tenant, &context), secret).map_err(damaged(what))?;
+            Ok::<_, StoreError>(Wrapped::new(version, under.version, bytes, now))
+        };
+        let index = wrap(INDEX, version, Secret::<KEY>::random()?.bytes())?;
+        let commands = match self.commands_apart {
+            true => None,
+            false => Some(wrap(COMMANDS, COMMANDS_VERSION, self.commands.bytes())?),
+        };
+        Ok((index, commands))
     }
 
     pub const fn tenant(&self) -> TenantId {
@@ -236,14 +277,14 @@ impl TenantRing {
         self.keys.last().map_or(0, |key| key.version)
     }
 
-    /// Makes digests of commands: of the oldest index key there is, because digests are compared with older ones.
-    pub fn commands(&self) -> &Secret<64> {
-        &self.older_indexes.first().unwrap_or(&self.index).commands
+    /// Makes digests of commands: always the same, because digests are compared with older ones.
+    pub const fn commands(&self) -> &Secret<64> {
+        &self.commands
     }
 
-    /// All index keys that are not destroyed, oldest first.
+    /// The index keys by whose tokens patients are found, oldest first.
     pub fn index_keys(&self) -> impl Iterator<Item = &IndexKey> {
-        self.older_indexes.iter().chain(std::iter::once(&self.index))
+        self.indexes.iter().filter(|key| key.in_use)
     }
 
     /// The newest key for secrets, with its version.
@@ -310,7 +351,7 @@ impl TenantRing {
 
     /// A key of secrets under the newest version of the organisation's.
     pub fn rewrap_secret_key(&self, key: &Wrapped) -> Result<Vec<u8>, StoreError> {
-        self.rewrap_own::<64>(SECRETS, key)
+        self.rewrap_own::<64>(secret_purpose(key.version), key)
     }
 
     fn rewrap_own<const N: usize>(&self, what: &'static [u8], key: &Wrapped) -> Result<Vec<u8>, StoreError> {
@@ -347,10 +388,11 @@ pub struct TenantKeys {
 }
 
 impl IndexKey {
-    fn new(version: u32, secret: &Secret<KEY>) -> Self {
+    fn new(version: u32, in_use: bool, secret: &Secret<KEY>) -> Self {
         let key = |purpose| derive(secret.bytes(), b"", &[purpose]);
         Self {
             version,
+            in_use,
             tokens: key(b"wardbook 2026 blind index tokens"),
             commands: key(b"wardbook 2026 command digests"),
         }

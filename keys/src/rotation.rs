@@ -5,11 +5,17 @@
 //! wherever it was. Only when nothing is left under a version it is retired, and destroyed some versions later. Versions
 //! of patients' keys are never destroyed by age: what they sealed stands in the ledger for ever.
 
+mod compromise;
+mod index;
 mod root;
 #[cfg(test)]
 mod tests;
+mod using;
 
+pub use compromise::Before;
 pub use root::RootStatus;
+pub use using::KeyUse;
+pub(crate) use using::Using;
 
 use parking_lot::MutexGuard;
 use wardbook_events::{PatientId, TenantId};
@@ -189,6 +195,7 @@ impl Keys {
             for (_, patient, _) in &new {
                 self.0.patients.remove((tenant, *patient));
             }
+            self.0.tenants.using.turn(tenant);
             Ok(new.into_iter().map(|(_, patient, key)| (patient, key.version)).collect())
         })
     }

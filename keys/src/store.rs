@@ -146,6 +146,11 @@ impl Store {
         }
     }
 
+    /// For queries that stand beside what they are for.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn configure(&self) -> Result<(), rusqlite::Error> {
         self.connection.busy_timeout(std::time::Duration::ZERO)?;
         for (name, value) in [

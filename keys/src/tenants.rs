@@ -15,6 +15,7 @@ use wardbook_events::{PatientId, TenantId};
 use crate::error::{KeyError, StoreError};
 use crate::keys::Keys;
 use crate::ring::{TenantKeys, TenantRing};
+use crate::rotation::Using;
 use crate::store::Store;
 
 /// How often something is tried anew because keys were changed meanwhile.
@@ -29,12 +30,14 @@ struct Held {
 pub struct Tenants {
     rings: RwLock<HashMap<TenantId, Held>>,
     gates: Mutex<HashMap<TenantId, Arc<Mutex<()>>>>,
+    /// Who works with which versions of the index key.
+    pub using: Using,
     age_max: Duration,
 }
 
 impl Tenants {
     pub fn new(age_max: Duration) -> Self {
-        Self { rings: RwLock::default(), gates: Mutex::default(), age_max }
+        Self { rings: RwLock::default(), gates: Mutex::default(), using: Using::default(), age_max }
     }
 
     fn get(&self, tenant: TenantId, now: Duration) -> Option<Arc<TenantRing>> {

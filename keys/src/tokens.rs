@@ -178,14 +178,14 @@ impl Keys {
     }
 
     /// What a patient must match to be found: every [`AnyOf`], each by one of its tokens. One such list for each version of the
-    /// index key that is in use: who matches one of the lists is found. Empty terms give empty lists, which the caller must
-    /// not take for "everybody".
+    /// index key that is in use, the oldest first: who matches one of the lists is found. They must be looked up in this order:
+    /// a patient who is re-indexed meanwhile goes from an older to a newer one, never back. Empty terms give empty lists, which
+    /// the caller must not take for "everybody".
     ///
     /// # Errors
     /// If the key store fails.
     pub fn search_tokens(&self, tenant: TenantId, terms: &SearchTerms) -> Result<Vec<Vec<AnyOf>>, TokenError> {
         let ring = self.tenant_or_new(tenant)?;
-        // The newest first: during a rotation that is where more and more are.
-        Ok(ring.indexes().into_iter().rev().map(|index| index.search(terms, self.forms())).collect())
+        Ok(ring.indexes().into_iter().map(|index| index.search(terms, self.forms())).collect())
     }
 }

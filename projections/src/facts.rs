@@ -222,7 +222,10 @@ impl FactsCache {
                 Event::Patient(PatientEvent::Placed(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::Erased(e)) => self.forget_patient(e.patient),
                 Event::Patient(PatientEvent::GroupsErased(e)) => self.forget_patient(e.patient),
-                Event::Patient(PatientEvent::GroupsReopened(_)) => {}
+                // Nothing that policy looks at.
+                Event::Patient(
+                    PatientEvent::GroupsReopened(_) | PatientEvent::Reindexed(_) | PatientEvent::Resealed(_),
+                ) => {}
                 // Families change: rare enough to forget everybody.
                 Event::Patient(
                     PatientEvent::Merged(_)

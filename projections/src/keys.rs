@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use wardbook_events::keys::{KeyEvent, KeyLevel, KeyReason, UserUses};
-use wardbook_events::{Event, Recorded, TenantId, UserId};
+use wardbook_events::keys::{CompromiseContained, CompromiseDeclared, KeyEvent, KeyLevel, KeyReason, UserUses};
+use wardbook_events::{AlertId, Event, Recorded, TenantId, UserId};
 
 use crate::error::ViewError;
 use crate::page::Page;
@@ -20,6 +20,8 @@ const TOLD: u8 = 1;
 const HISTORY: u8 = 2;
 /// By organisation and user: how often values are opened in an hour.
 const NORM: u8 = 3;
+/// By organisation and alert: keys that were declared to be known to others.
+const COMPROMISE: u8 = 4;
 
 /// Hours after which older ones begin to count less: some three months of working days.
 const HOURS_MAX: u32 = 512;
@@ -90,6 +92,20 @@ impl Norm {
     }
 }
 
+/// A key that was declared to be known to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compromise {
+    /// Which, and why.
+    pub declared: CompromiseDeclared,
+    /// When.
+    pub declared_at: Timestamp,
+    /// What was done until it was good for nothing any more, and when that was.
+    pub contained: Option<(CompromiseContained, Timestamp)>,
+}
+
+fn compromise_key(tenant: TenantId, alert: AlertId) -> Vec<u8> {
+    Key::table(COMPROMISE).bytes(tenant.bytes()).bytes(alert.bytes()).done()
+}
 fn told_key(tenant: TenantId) -> Vec<u8> {
     Key::table(TOLD).bytes(tenant.bytes()).done()
 }
@@ -152,9 +168,17 @@ impl View for KeysView {
             | KeyEvent::VersionsDisabled(_)
             | KeyEvent::UnusualUseSeen(_)
             | KeyEvent::ProviderUnreachable(_)
-            | KeyEvent::ProviderReachable(_)
-            | KeyEvent::CompromiseDeclared(_)
-            | KeyEvent::CompromiseContained(_) => Ok(()),
+            | KeyEvent::ProviderReachable(_) => Ok(()),
+            KeyEvent::CompromiseDeclared(e) => {
+                let row = Compromise { declared: e.clone(), declared_at: event.recorded_at, contained: None };
+                tx.put_value(compromise_key(tenant, e.alert), &row)
+            }
+            KeyEvent::CompromiseContained(e) => {
+                let key = compromise_key(tenant, e.alert);
+                let Some(mut row) = tx.value::<Compromise>(key.clone())? else { return Ok(()) };
+                row.contained = Some((e.clone(), event.recorded_at));
+                tx.put_value(key, &row)
+            }
         }
     }
 }
@@ -185,6 +209,32 @@ fn note(tx: &mut Tx<'_>, tenant: TenantId, edit: impl FnOnce(&mut Told)) -> Resu
 }
 
 impl Projection<KeysView> {
+    /// A compromise, by its alert.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn compromise(&self, tenant: TenantId, alert: AlertId) -> Result<Option<Compromise>, ViewError> {
+        let row = self.live()?.get(&compromise_key(tenant, alert))?;
+        row.map(|row| decode(KeysView::NAME, &row)).transpose()
+    }
+
+    /// What was declared in an organisation and is not contained, the oldest first.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn open_compromises(&self, tenant: TenantId) -> Result<Vec<Compromise>, ViewError> {
+        let from = Key::table(COMPROMISE).bytes(tenant.bytes());
+        let to = from.clone().bytes(&[0xff; 17]).done();
+        let mut open = Vec::new();
+        self.live()?.walk(&from.done(), &to, false, |_, row| {
+            let found: Compromise = decode(KeysView::NAME, row)?;
+            open.extend(found.contained.is_none().then_some(found));
+            Ok(true)
+        })?;
+        open.sort_by_key(|one| one.declared_at);
+        Ok(open)
+    }
+
     /// What was told last of an organisation's keys.
     ///
     /// # Errors

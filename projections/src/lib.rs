@@ -37,6 +37,8 @@ mod views;
 #[cfg(test)]
 mod area_tests;
 #[cfg(test)]
+mod renewal_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ use crate::tx::{Tx, decode};
 
 const PATIENT: u8 = 1;
 const TOKEN: u8 = 2;
+/// Patients by organisation and the versions of the index key that made their tokens: who is still to be re-indexed.
+const INDEXED: u8 = 3;
 
 /// The view of patients.
 #[derive(Debug)]
@@ -80,19 +82,44 @@ fn token_key(tenant: TenantId, token: &Token, patient: PatientId) -> Vec<u8> {
     token_prefix(tenant, token).bytes(patient.bytes()).done()
 }
 
+fn indexed_key(tenant: TenantId, version: u32, patient: PatientId) -> Vec<u8> {
+    Key::table(INDEXED).bytes(tenant.bytes()).bytes(&version.to_be_bytes()).bytes(patient.bytes()).done()
+}
+
+/// Puts new tokens in the place of those that a patient was found by.
+fn find_by(tx: &mut Tx<'_>, patient: &mut Patient, tokens: Vec<Token>) -> Result<(), ViewError> {
+    let (tenant, id) = (patient.tenant, patient.patient);
+    for token in patient.tokens.iter().filter(|token| !tokens.contains(token)) {
+        tx.remove(token_key(tenant, token, id))?;
+    }
+    for token in &tokens {
+        tx.put(token_key(tenant, token, id), Vec::new())?;
+    }
+    let versions = |tokens: &[Token]| tokens.iter().map(|token| token.index).collect::<BTreeSet<_>>();
+    let (was, now) = (versions(&patient.tokens), versions(&tokens));
+    for version in was.difference(&now) {
+        tx.remove(indexed_key(tenant, *version, id))?;
+    }
+    for version in now.difference(&was) {
+        tx.put(indexed_key(tenant, *version, id), Vec::new())?;
+    }
+    patient.tokens = tokens;
+    Ok(())
+}
+
 impl View for PatientsView {
     const NAME: &'static str = "patients";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let Event::Patient(what) = &event.event else { return Ok(()) };
         match what {
             PatientEvent::Registered(e) => {
-                let patient = Patient {
+                let mut patient = Patient {
                     patient: e.patient,
                     tenant: event.meta.tenant,
                     fields: e.fields.clone(),
-                    tokens: e.tokens.clone(),
+                    tokens: Vec::new(),
                     departments: e.departments.iter().cloned().collect(),
                     facilities: BTreeSet::new(),
                     jurisdiction: e.jurisdiction.clone(),
@@ -106,9 +133,7 @@ impl View for PatientsView {
                     version: event.stream_version,
                     changed: event.position,
                 };
-                for token in &patient.tokens {
-                    tx.put(token_key(patient.tenant, token, patient.patient), Vec::new())?;
-                }
+                find_by(tx, &mut patient, e.tokens.clone())?;
                 tx.put_value(patient_key(patient.patient), &patient)
             }
             PatientEvent::Corrected(e) => change(tx, event, e.patient, |tx, patient| {
@@ -120,13 +145,13 @@ impl View for PatientsView {
                         None => patient.fields.0.remove(&change.field),
                     };
                 }
-                for token in patient.tokens.iter().filter(|token| !e.tokens.contains(token)) {
-                    tx.remove(token_key(patient.tenant, token, patient.patient))?;
-                }
-                for token in &e.tokens {
-                    tx.put(token_key(patient.tenant, token, patient.patient), Vec::new())?;
-                }
-                patient.tokens.clone_from(&e.tokens);
+                find_by(tx, patient, e.tokens.clone())
+            }),
+            PatientEvent::Reindexed(e) => {
+                change(tx, event, e.patient, |tx, patient| find_by(tx, patient, e.tokens.clone()))
+            }
+            PatientEvent::Resealed(e) => change(tx, event, e.patient, |_, patient| {
+                patient.fields.0.extend(e.fields.0.clone());
                 Ok(())
             }),
             PatientEvent::Merged(e) => change(tx, event, e.patient, |_, patient| {
@@ -172,11 +197,8 @@ fn forget(tx: &mut Tx<'_>, patient: &mut Patient, groups: GroupSet) -> Result<()
     patient.erased = patient.erased.union(groups);
     patient.fields.0.retain(|field, _| !groups.contains(field.group()));
     let is_lost = |token: &Token| !token.kind.groups().intersection(groups).is_empty();
-    for token in patient.tokens.iter().filter(|token| is_lost(token)) {
-        tx.remove(token_key(patient.tenant, token, patient.patient))?;
-    }
-    patient.tokens.retain(|token| !is_lost(token));
-    Ok(())
+    let kept = patient.tokens.iter().filter(|token| !is_lost(token)).cloned().collect();
+    find_by(tx, patient, kept)
 }
 
 fn change(
@@ -273,6 +295,79 @@ impl Projection<PatientsView> {
             }
         }
         Ok(found)
+    }
+}
+
+/// How patients of an organisation are found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Indexed {
+    /// By tokens of this version of the index key, perhaps by others too.
+    pub newest: u64,
+    /// By tokens of an older version only.
+    pub older_only: u64,
+    /// By tokens of both.
+    pub both: u64,
+}
+
+impl Projection<PatientsView> {
+    /// Patients of the organisation who have tokens of a version of the index key before `newest`, or only those of them who have none
+    /// of `newest`; at most `limit`, by version and id, without those to be passed over.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn indexed_before(
+        &self,
+        tenant: TenantId,
+        newest: u32,
+        only_lacking: bool,
+        over: &HashSet<PatientId>,
+        limit: usize,
+    ) -> Result<Vec<PatientId>, ViewError> {
+        let mut found = Vec::new();
+        self.each_indexed_before(tenant, newest, |patient, is_both| {
+            if !(only_lacking && is_both) && !over.contains(&patient) && !found.contains(&patient) {
+                found.push(patient);
+            }
+            found.len() < limit
+        })?;
+        Ok(found)
+    }
+
+    /// How many patients of the organisation have tokens of which versions of the index key. It walks all rows of the organisation.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn indexed(&self, tenant: TenantId, newest: u32) -> Result<Indexed, ViewError> {
+        let (mut counts, mut counted) = (Indexed::default(), HashSet::new());
+        self.each_indexed_before(tenant, newest, |patient, is_both| {
+            if counted.insert(patient) {
+                *(if is_both { &mut counts.both } else { &mut counts.older_only }) += 1;
+            }
+            true
+        })?;
+        let from = indexed_key(tenant, newest, PatientId::from_bytes([0; 16]));
+        let to = Key::table(INDEXED).bytes(tenant.bytes()).bytes(&newest.to_be_bytes()).bytes(&[0xff; 17]).done();
+        self.live()?.walk(&from, &to, false, |_, _| {
+            counts.newest += 1;
+            Ok(true)
+        })?;
+        Ok(counts)
+    }
+
+    fn each_indexed_before(
+        &self,
+        tenant: TenantId,
+        newest: u32,
+        mut visit: impl FnMut(PatientId, bool) -> bool,
+    ) -> Result<(), ViewError> {
+        let live = self.live()?;
+        let from = Key::table(INDEXED).bytes(tenant.bytes()).done();
+        let to = indexed_key(tenant, newest, PatientId::from_bytes([0; 16]));
+        live.walk(&from, &to, false, |key, _| {
+            let Some(patient) = trailing_id(key).map(PatientId::from_bytes) else { return Ok(true) };
+            let is_both = live.get(&indexed_key(tenant, newest, patient))?.is_some();
+            Ok(visit(patient, is_both))
+        })
     }
 }
 

@@ -236,7 +236,7 @@ fn forget(tx: &mut Tx<'_>, patient: PatientId, groups: GroupSet) -> Result<(), V
 
 impl View for RecordsView {
     const NAME: &'static str = "records";
-    const CODE_VERSION: u32 = 3;
+    const CODE_VERSION: u32 = 4;
 
     fn apply(tx: &mut Tx<'_>, event: &Recorded) -> Result<(), ViewError> {
         let what = match &event.event {
@@ -293,6 +293,19 @@ impl View for RecordsView {
                 tx.put_value(draft_key(e.author, e.draft), &draft)
             }
             RecordEvent::DraftDiscarded(e) => tx.remove(draft_key(e.author, e.draft)),
+            RecordEvent::Resealed(e) => change(tx, event, e.record, |record| {
+                record.body = e.body.clone();
+                for (addendum, text) in record.addenda.iter_mut().zip(&e.addenda) {
+                    addendum.text = text.clone();
+                }
+            }),
+            RecordEvent::DraftResealed(e) => {
+                let key = draft_key(e.author, e.draft);
+                let Some(mut draft) = tx.value::<Draft>(key.clone())? else { return Ok(()) };
+                draft.body = e.body.clone();
+                draft.version = event.stream_version;
+                tx.put_value(key, &draft)
+            }
         }
     }
 }
@@ -398,6 +411,43 @@ impl Projection<RecordsView> {
             }
         }
         Ok((last != LastEntry::default()).then_some(last))
+    }
+
+    /// Ids of entries of this patient, those that were erased left out, in the order in which they were added; from `after` on, the
+    /// last of the page before.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn ids(&self, patient: PatientId, after: Option<u64>, limit: usize) -> Result<Vec<(u64, RecordId)>, ViewError> {
+        let live = self.live()?;
+        let from = chart_key(patient, after.map_or(0, |after| after.saturating_add(1)));
+        let mut found = Vec::new();
+        live.walk(&from, &chart_key(patient, u64::MAX), false, |key, row| {
+            if row.get(1) != Some(&ERASED) {
+                let position = place(key)?;
+                if let Some(row) = live.get(&record_key(position))? {
+                    found.push((position, decode::<Record>(RecordsView::NAME, &row)?.record));
+                }
+            }
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+
+    /// Drafts for charts of the organisation, or for one patient's, whoever writes them. For what happens seldom: it reads all drafts.
+    ///
+    /// # Errors
+    /// If the view cannot be read.
+    pub fn drafts_for(&self, tenant: TenantId, only: Option<PatientId>) -> Result<Vec<Draft>, ViewError> {
+        let mut found = Vec::new();
+        self.live()?.walk(&Key::table(DRAFT).done(), &Key::table(DRAFT + 1).done(), false, |_, row| {
+            let draft: Draft = decode(RecordsView::NAME, row)?;
+            if draft.tenant == tenant && only.is_none_or(|patient| draft.patient == patient) {
+                found.push(draft);
+            }
+            Ok(true)
+        })?;
+        Ok(found)
     }
 
     /// A draft of this author.

@@ -23,8 +23,21 @@ pub enum Level {
     Root,
     /// The organisation's.
     Tenant,
+    /// The one that the organisation's patients are searched by; they are re-indexed in the background.
+    Index,
     /// One patient's, or those of all patients.
     Patient,
+}
+
+impl From<Level> for wardbook_events::keys::KeyLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Root => Self::Root,
+            Level::Tenant => Self::Tenant,
+            Level::Index => Self::Index,
+            Level::Patient => Self::Patient,
+        }
+    }
 }
 
 /// What to make anew.
@@ -86,6 +99,7 @@ pub async fn rotate_key(caller: Caller, body: web::Json<RotateBody>) -> Result<H
     let asked = match (level, patient) {
         (Level::Root, None) => Asked::Root,
         (Level::Tenant, None) => Asked::Tenant(tenant),
+        (Level::Index, None) => Asked::Index(tenant),
         (Level::Patient, Some(patient)) => Asked::Patient(tenant, patient),
         (Level::Patient, None) => Asked::Patients(tenant),
         _ => return Err(Problem::new(Kind::Invalid, "a patient is named at level patient only")),
@@ -125,8 +139,8 @@ pub async fn rewrap_keys(caller: Caller, body: web::Json<RewrapBody>) -> Result<
             allow(app, &caller.asker, Action::ManageKeys, Target::Tenant).await?;
             Some(caller.asker.principal().tenant)
         }
-        Some(Level::Patient) => {
-            return Err(Problem::new(Kind::Invalid, "a patient's key wraps nothing: give tenant or root"));
+        Some(Level::Patient | Level::Index) => {
+            return Err(Problem::new(Kind::Invalid, "such a key wraps nothing: give tenant or root"));
         }
     };
     rewrap::start(app, &By::asker(&caller.asker), scope)?;

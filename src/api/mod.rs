@@ -9,6 +9,7 @@ pub mod backups;
 pub mod break_glass;
 pub mod caller;
 pub mod care_teams;
+pub mod compromise;
 pub mod consent;
 pub mod cookies;
 pub mod documents;
@@ -158,6 +159,8 @@ pub fn configure(config: &Config) -> impl FnOnce(&mut ServiceConfig) + use<> {
             .service(keys::read_keys)
             .service(keys::rotate_key)
             .service(keys::rewrap_keys)
+            .service(compromise::declare_compromise)
+            .service(compromise::read_compromise)
             .service(audit::list_events)
             .service(audit::list_accesses)
             .service(audit::prove_accesses)

@@ -9,9 +9,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::api::problem::{Kind, Problem};
 use crate::api::{
-    access_reviews, alerts, audit, auth, backups, break_glass, care_teams, consent, documents, drafts, elevations,
-    erasure, external, factors, health, keys, ledger, passwords, patients, places, policy, projections, records,
-    replay, services, sessions, uploads, users,
+    access_reviews, alerts, audit, auth, backups, break_glass, care_teams, compromise, consent, documents, drafts,
+    elevations, erasure, external, factors, health, keys, ledger, passwords, patients, places, policy, projections,
+    records, replay, services, sessions, uploads, users,
 };
 
 #[derive(OpenApi)]
@@ -41,6 +41,7 @@ use crate::api::{
         alerts::list_alerts, alerts::acknowledge_alert,
         backups::list_backups, backups::create_backup, backups::verify_backup, backups::drill_backup,
         keys::read_keys, keys::rotate_key, keys::rewrap_keys,
+        compromise::declare_compromise, compromise::read_compromise,
         audit::list_events, audit::list_accesses, audit::prove_accesses,
         users::create_user, users::list_users, users::read_user, users::grant_role, users::revoke_role, users::disable_user, users::enable_user, users::set_password,
         places::set_places, places::set_hours, places::set_networks,

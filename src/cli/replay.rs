@@ -174,7 +174,14 @@ impl Replay {
             past.position,
             past.receipt.position().get()
         ));
-        let all = json!({"position": past.position, "chart": past.chart, "records": past.records});
+        if past.closed > 0 {
+            let closed = past.closed;
+            output.note(&format!(
+                "{closed} values or entries are left out: the versions of the key that sealed them are disabled"
+            ));
+        }
+        let all =
+            json!({"position": past.position, "chart": past.chart, "records": past.records, "closed": past.closed});
         output.line(&if output.is_json() { all.to_string() } else { serde_json::to_string_pretty(&all)? })?;
         Ok(Answer::Yes)
     }

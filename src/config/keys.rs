@@ -64,6 +64,8 @@ section! {
         tenant_days: u32 = 365,
         /// Versions of it that are kept; older ones are destroyed once nothing is wrapped under them.
         tenant_keep: usize = 3,
+        /// Age at which the key that patients are searched by is made anew, in days; every patient is re-indexed then.
+        index_days: u32 = 0,
         /// Age at which a patient's key is made anew, in days.
         patient_days: u32 = 90,
         /// Uses after which a patient's key is made anew.

@@ -2,7 +2,7 @@
 //! now and then.
 
 use jiff::SignedDuration;
-use wardbook_events::{PatientId, RecordId};
+use wardbook_events::{Ciphertext, PatientId, RecordId};
 use wardbook_projections::documents::Document;
 
 use super::error::DocumentError;
@@ -58,7 +58,8 @@ async fn seen_all(app: &App) -> Result<(), DocumentError> {
 }
 
 /// Seals what the patient's documents say of themselves, and the keys of their objects, under the patient's newest key.
-/// The objects stay as they are. `anew` seals one value anew; it is the keys crate's, so that no plaintext comes here.
+/// The objects stay as they are. `anew` seals body and key of one document anew, or says that they are as they should be; it is the
+/// keys crate's, so that no plaintext comes here.
 /// Gives how many documents were sealed anew.
 ///
 /// # Errors
@@ -66,14 +67,14 @@ async fn seen_all(app: &App) -> Result<(), DocumentError> {
 pub async fn reseal_of(
     app: &App,
     patient: PatientId,
-    anew: impl Fn(&Document) -> Result<(wardbook_events::Ciphertext, wardbook_events::Ciphertext), DocumentError>,
+    anew: impl Fn(&Document) -> Result<Option<(Ciphertext, Ciphertext)>, DocumentError>,
 ) -> Result<u64, DocumentError> {
     seen_all(app).await?;
     let (mut before, mut count) = (None, 0);
     loop {
         let page = app.views().documents.list(&[patient], true, before, PAGE)?;
         for document in &page.items {
-            let values = anew(document)?;
+            let Some(values) = anew(document)? else { continue };
             let of = (patient, document.document);
             let origin = own_origin(app, None)?;
             let old = document.body.clone();

@@ -20,7 +20,7 @@ pub type Scope = Option<TenantId>;
 /// What is being done, or was done last since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Job {
-    /// `rewrap` or `rotate-patients`.
+    /// `rewrap`, `rotate-patients`, `reindex` or `contain`.
     pub what: &'static str,
     /// `running`, `done` or `failed`.
     pub state: &'static str,

@@ -10,21 +10,28 @@
 //!
 //! [`PATIENTS_MAX`]: wardbook_events::keys::PATIENTS_MAX
 
+pub mod compromise;
 pub mod jobs;
 pub mod moving;
+pub mod reindex;
+mod reseal;
 pub mod rewrap;
 pub mod rotate;
 pub mod schedule;
 pub mod status;
 mod tell;
 pub mod usage;
+mod work;
 
+use wardbook_commands::CommandError;
 use wardbook_keys::{KeyError, RootError, StoreError};
 use wardbook_ledger::AppendError;
 use wardbook_projections::ViewError;
 
+use crate::backup::key_backups::RefreshError;
 use crate::clock::NoChance;
 use crate::disclosure::Refusal;
+use crate::documents::DocumentError;
 
 pub use jobs::{Job, Keyring, Scope};
 pub use tell::By;
@@ -47,6 +54,15 @@ pub enum KeyringError {
     /// Events that tell of it together.
     #[error("the ledger could not take in what was done with keys: {0}")]
     Append(#[from] AppendError),
+    /// A command of Wardbook's own.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+    /// A document.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// A backup of the keys may still have what was replaced.
+    #[error(transparent)]
+    KeyBackups(#[from] RefreshError),
     /// No random bytes.
     #[error(transparent)]
     NoChance(#[from] NoChance),

@@ -125,18 +125,17 @@ fn tenants(app: &App, by: &By, progress: &Progress) -> Result<(), KeyringError> 
             tell::tell(app, by, tenant, KeysRewrapped { level: KeyLevel::Root, version, count, finished: true })?;
         }
     }
-    retire_root(app, by)
+    retire_root(app, by, app.config().keys.rotation.root_keep)
 }
 
 /// Makes the provider refuse versions of the root key that are older than those to be kept, once nothing is under them.
-fn retire_root(app: &App, by: &By) -> Result<(), KeyringError> {
+pub(super) fn retire_root(app: &App, by: &By, keep: usize) -> Result<(), KeyringError> {
     let home = app.config().organisation.id;
     caught_up(app)?;
     let told = app.views().keys.told(home)?;
     if told.root != Some(app.keys().root_id()) {
         return Ok(());
     }
-    let keep = app.config().keys.rotation.root_keep;
     let Some(first_kept) = told.root_versions.iter().rev().nth(keep.saturating_sub(1)) else { return Ok(()) };
     // Only of providers that count their versions: others look after the age of their keys themselves.
     let Ok(number) = first_kept.parse::<u32>() else { return Ok(()) };

@@ -6,7 +6,7 @@ use wardbook_keys::Due;
 
 use super::jobs::Progress;
 use super::tell::{self, By};
-use super::{KeyringError, Scope, rewrap};
+use super::{KeyringError, Scope, reindex, rewrap};
 use crate::app::App;
 
 /// What is to be made anew.
@@ -16,6 +16,8 @@ pub enum Asked {
     Root,
     /// An organisation's key.
     Tenant(TenantId),
+    /// The key that an organisation's patients are searched by.
+    Index(TenantId),
     /// One patient's key.
     Patient(TenantId, PatientId),
     /// The keys of all patients of an organisation; those made within this second are new enough.
@@ -46,6 +48,11 @@ pub fn rotate(app: &App, by: &By, asked: Asked) -> Result<Rotated, KeyringError>
         Asked::Tenant(id) => {
             let version = tenant(app, by, id, reason)?;
             rewrap::start(app, by, Some(id))?;
+            Rotated::Version(version.to_string())
+        }
+        Asked::Index(tenant) => {
+            let version = reindex::rotate(app, by, tenant, reason)?;
+            reindex::start(app, by, tenant)?;
             Rotated::Version(version.to_string())
         }
         Asked::Patient(tenant, id) => Rotated::Version(patient(app, by, tenant, id, reason)?.to_string()),

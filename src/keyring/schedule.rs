@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use wardbook_events::TenantId;
 use wardbook_events::keys::KeyReason;
-use wardbook_keys::Due;
+use wardbook_keys::{Due, KeyState, VersionStatus};
 
 use super::tell::By;
-use super::{KeyringError, rewrap, rotate, usage};
+use super::{KeyringError, compromise, reindex, rewrap, rotate, usage};
 use crate::app::App;
 use crate::config::KeyRotation;
 
@@ -90,6 +90,17 @@ fn of_tenant(app: &App, tenant: TenantId) -> Result<(), KeyringError> {
             app.keyring().within(Some(tenant), "rewrap", |progress| rewrap::run(app, &by, Some(tenant), progress)),
         )?;
     }
+    if only_index(&app.keys().index_versions(tenant)?)
+        .is_some_and(|key| is_old(key.made_at, settings.index_days, rotate::now_s(app)))
+    {
+        reindex::rotate(app, &by, tenant, KeyReason::Age)?;
+    }
+    // On threads of their own: wrapping anew does not wait for them.
+    if compromise::is_due(app, tenant)? {
+        goes_on(compromise::start(app, &by.within(tenant), tenant))?;
+    } else if reindex::is_due(app, tenant)? {
+        goes_on(reindex::start(app, &by.within(tenant), tenant))?;
+    }
     for (due, reason) in patients_due(settings, rotate::now_s(app)) {
         if !app.keys().patient_keys_due(tenant, due, 1)?.is_empty() {
             goes_on(app.keyring().within(Some(tenant), "rotate-patients", |progress| {
@@ -98,6 +109,13 @@ fn of_tenant(app: &App, tenant: TenantId) -> Result<(), KeyringError> {
         }
     }
     Ok(())
+}
+
+/// The newest version of the index key, if no other is left: one rotation at a time.
+fn only_index(versions: &[VersionStatus]) -> Option<&VersionStatus> {
+    let mut left = versions.iter().filter(|key| key.state != KeyState::Destroyed);
+    let newest = left.next_back()?;
+    left.next().is_none().then_some(newest)
 }
 
 /// That somebody else is at it, or the program ends, is no failure.

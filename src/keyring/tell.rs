@@ -1,7 +1,9 @@
 //! The events that tell what was done with keys.
 
 use uuid::Uuid;
-use wardbook_events::keys::{KeyEvent, KeyLevel, KeyReason, KeyVersionDestroyed, RootKeyRotated, TenantKeyRotated};
+use wardbook_events::keys::{
+    IndexKeyRotated, KeyEvent, KeyLevel, KeyReason, KeyVersionDestroyed, RootKeyRotated, TenantKeyRotated,
+};
 use wardbook_events::{Actor, Client, CorrelationId, EventId, Meta, Outcome, Purpose, TenantId};
 use wardbook_ledger::AppendError;
 
@@ -93,6 +95,16 @@ pub fn tenant_rotated(
     tell_once(app, by, tenant, &format!("tenant rotated {version}"), TenantKeyRotated { version, reason })
 }
 
+pub fn index_rotated(
+    app: &App,
+    by: &By,
+    tenant: TenantId,
+    version: u32,
+    reason: KeyReason,
+) -> Result<(), KeyringError> {
+    tell_once(app, by, tenant, &format!("index rotated {version}"), IndexKeyRotated { version, reason })
+}
+
 /// In every organisation that has keys.
 pub fn root_rotated(app: &App, by: &By, version: &str, reason: KeyReason) -> Result<(), KeyringError> {
     let key = app.keys().root_id();
@@ -105,6 +117,7 @@ pub fn root_rotated(app: &App, by: &By, version: &str, reason: KeyReason) -> Res
 
 pub fn destroyed(app: &App, by: &By, tenant: TenantId, level: KeyLevel, version: u32) -> Result<(), KeyringError> {
     let what = match level {
+        KeyLevel::Index => format!("index destroyed {version}"),
         // Another root key has versions of the same numbers.
         KeyLevel::Root => format!("root destroyed {} {version}", app.keys().root_id()),
         _ => format!("tenant destroyed {version}"),

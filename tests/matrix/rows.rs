@@ -106,6 +106,8 @@ pub const ROWS: &[Row] = &[
     row("POST /v1/replay", House, |_, _| text(json!({"limit": 1}))),
     row("GET /v1/projections", House, none),
     row("POST /v1/projections/{name}/rebuild", House, none),
+    row("POST /v1/keys/compromise", House, |_, _| text(json!({"level": "index", "reason": "drill"}))),
+    row("GET /v1/keys/compromise/{alert}", House, none),
     row("GET /v1/backups", House, none),
     row("POST /v1/backups", House, none),
     row("POST /v1/backups/drills", House, none),

@@ -1,10 +1,10 @@
 //! The commands as they come, and how they are sealed and carried out.
 
 use wardbook_events::documents::{
-    DocumentAdded, DocumentBody, Fault, MediaType, Object, body_field, sealed_in, stream,
+    DocumentAdded, DocumentBody, Fault, MediaType, Object, body_field, key_field, sealed_in, stream,
 };
 use wardbook_events::records::{RecordKind, Sensitivity};
-use wardbook_events::{Ciphertext, PatientId, RecordId, TenantId};
+use wardbook_events::{Ciphertext, PatientId, RecordId, Sealed, TenantId};
 use wardbook_policy::{Action, Permit};
 
 use super::{Command, State, decide};
@@ -89,6 +89,15 @@ impl Commands {
                 command.clone();
             let field = body_field(&sensitivity);
             let body = desk.keys.seal(context.tenant, patient, &sealed_in(document), field, &body)?.into_ciphertext();
+            // It was sealed when the upload began, or was finished: the patient's key may be another since.
+            let key = Sealed::<()>::new(
+                context.tenant,
+                patient,
+                sealed_in(document),
+                key_field(&sensitivity),
+                object_key.clone(),
+            );
+            let object_key = desk.keys.reseal(&key)?.unwrap_or(object_key);
             let added = DocumentAdded {
                 document,
                 patient,

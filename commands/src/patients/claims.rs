@@ -67,6 +67,31 @@ pub fn refuse_duplicates<'a>(
     if taken { Err(Rejection::Duplicate) } else { Ok(()) }
 }
 
+/// The unique tokens of `now` that were not there before.
+pub fn gained<'t>(was: &BTreeSet<Token>, now: &'t BTreeSet<Token>) -> impl Iterator<Item = &'t Token> {
+    unique(now).filter(move |token| !was.contains(token))
+}
+
+/// Whether the value that tokens of a unique kind are made from is the same before and after: then some version of the index
+/// key makes the same token of it. Of such a kind a patient has one value at most.
+#[must_use]
+pub fn was_had(was: &BTreeSet<Token>, now: &BTreeSet<Token>, kind: TokenKind) -> bool {
+    now.iter().any(|token| token.kind == kind && was.contains(token))
+}
+
+/// What happens to a patient's claims when his tokens change: those that he has no more are released, new ones are made.
+pub(crate) fn moved(
+    tenant: TenantId,
+    patient: PatientId,
+    (was, now): (&BTreeSet<Token>, &BTreeSet<Token>),
+    claims: &Claims,
+) -> Vec<Event> {
+    let lost = unique(was).filter(|token| !now.contains(token));
+    let held = lost.filter(|token| claims.get(token).is_some_and(|holders| holders.contains(patient)));
+    let released = held.map(|token| release(tenant, patient, token));
+    released.chain(gained(was, now).map(|token| claim(tenant, patient, token))).collect()
+}
+
 /// The claim of one token.
 pub(crate) fn claim(tenant: TenantId, patient: PatientId, token: &Token) -> Event {
     TokenClaimed { tenant, patient, token: token.clone() }.into()

@@ -268,7 +268,7 @@ impl<'a> Sealer<'a> {
     }
 }
 
-fn load_claims<'a>(
+pub(super) fn load_claims<'a>(
     desk: &mut Desk<'_>,
     tenant: TenantId,
     tokens: impl Iterator<Item = &'a Token>,

@@ -40,6 +40,8 @@ pub enum Draft {
         author: UserId,
         /// When, last.
         at: Timestamp,
+        /// What was kept: its labels and its sealed content.
+        sealed: Box<(Vec<Sensitivity>, Ciphertext)>,
     },
     /// Thrown away or made into an entry. A late attempt to keep it does not bring it back.
     Gone,
@@ -48,10 +50,23 @@ pub enum Draft {
 impl Evolve for Draft {
     fn evolve(self, event: &Event) -> Self {
         match event {
-            Event::Record(RecordEvent::DraftSaved(e)) => Self::Kept { patient: e.patient, author: e.author, at: e.at },
+            Event::Record(RecordEvent::DraftSaved(e)) => {
+                let sealed = Box::new((e.sensitivity.clone(), e.body.clone()));
+                Self::Kept { patient: e.patient, author: e.author, at: e.at, sealed }
+            }
+            Event::Record(RecordEvent::DraftResealed(e)) => self.resealed(&e.body),
             Event::Record(RecordEvent::DraftDiscarded(_)) => Self::Gone,
             _ => self,
         }
+    }
+}
+
+impl Draft {
+    fn resealed(mut self, body: &Ciphertext) -> Self {
+        if let Self::Kept { sealed, .. } = &mut self {
+            sealed.1 = body.clone();
+        }
+        self
     }
 }
 
@@ -86,7 +101,7 @@ pub fn decide_draft(
     let author = context.user.ok_or(Rejection::UnknownUser)?;
     let kept = match state {
         Draft::Unknown => None,
-        Draft::Kept { patient: of, author: by, at } if *of == patient && *by == author => Some(*at),
+        Draft::Kept { patient: of, author: by, at, .. } if *of == patient && *by == author => Some(*at),
         Draft::Kept { .. } => return Err(Rejection::NotFound),
         Draft::Gone => return Err(Rejection::Discarded),
     };

@@ -4,7 +4,7 @@ use rusqlite::{Connection, params};
 use wardbook_events::{PatientId, TenantId};
 
 use super::tables::{read, signed};
-use super::{Store, Wrapped};
+use super::{KeyState, Store, Wrapped};
 use crate::error::StoreError;
 
 /// What wraps a patient's key anew, at the same length.
@@ -144,6 +144,37 @@ impl Store {
         transaction.commit()?;
         self.wipe_journal().map_err(StoreError::Wipe)?;
         Ok(destroyed)
+    }
+
+    /// Takes versions of a tenant's index key that are older than `newest` out of use: nobody is found by their tokens any
+    /// more. Returns how many.
+    pub fn retire_index_keys(&mut self, tenant: TenantId, newest: u32) -> Result<usize, StoreError> {
+        Ok(self.connection.execute(
+            "UPDATE index_key_facts SET state = 1 WHERE state = 0
+             AND id IN (SELECT id FROM index_keys WHERE tenant = ?1 AND version < ?2)",
+            params![tenant.bytes(), newest],
+        )?)
+    }
+
+    /// Overwrites the versions of a tenant's index key that are out of use with zeros; returns which.
+    pub fn destroy_index_keys(&mut self, tenant: TenantId) -> Result<Vec<u32>, StoreError> {
+        let retired: Vec<u32> = {
+            let keys = self.index_keys(tenant)?.into_iter();
+            keys.filter(|key| key.state == KeyState::Retired).map(|key| key.version).collect()
+        };
+        let transaction = self.connection.transaction()?;
+        for version in &retired {
+            let of = "SELECT id FROM index_keys WHERE tenant = ?1 AND version = ?2";
+            for change in [
+                "UPDATE index_keys SET wrapped = zeroblob(length(wrapped)) WHERE id",
+                "UPDATE index_key_facts SET state = 3 WHERE id",
+            ] {
+                transaction.execute(&format!("{change} = ({of})"), params![tenant.bytes(), version])?;
+            }
+        }
+        transaction.commit()?;
+        self.wipe_journal().map_err(StoreError::Wipe)?;
+        Ok(retired)
     }
 
     /// Disables the versions of patients' keys that are older than the one named, all or none; returns how many.

@@ -27,7 +27,7 @@ pub const V1_SCHEMA: &str = "
 ///
 /// `tenant_wraps`: a tenant key whose new wrapping has another length than the old; the newest counts.
 /// `secret_keys`: the keys of secrets of older tenant keys, wrapped under a newer one, so that what they sealed opens when
-/// the tenant key itself is destroyed.
+/// the tenant key itself is destroyed. Its version 0 is the key of digests, once the index key has more than one version.
 /// `notes`: where long work stands.
 const V2_SCHEMA: &str = "
     CREATE TABLE tenant_wraps (id INTEGER PRIMARY KEY, key INTEGER NOT NULL, wrapped BLOB NOT NULL) STRICT;

@@ -93,14 +93,23 @@ impl Store {
     pub fn add_tenant_key(&mut self, tenant: TenantId, key: &Wrapped, secrets: &Wrapped) -> Result<(), StoreError> {
         let transaction = self.connection.transaction()?;
         insert_tenant_key(&transaction, tenant, key)?;
-        transaction.execute(
-            "INSERT INTO secret_keys (tenant, version, wrapped) VALUES (?1, ?2, ?3)",
-            params![tenant.bytes(), secrets.version, secrets.bytes],
-        )?;
-        transaction.execute(
-            "INSERT INTO secret_key_facts (id, under) VALUES (?1, ?2)",
-            params![transaction.last_insert_rowid(), secrets.under],
-        )?;
+        insert_secret_key(&transaction, tenant, secrets)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Adds a version of a tenant's index key, and with it the key of digests if that is not there yet. Older versions stay
+    /// as they are: patients are found by them until they are re-indexed.
+    pub fn add_index_key(
+        &mut self,
+        tenant: TenantId,
+        index: &Wrapped,
+        commands: Option<&Wrapped>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction()?;
+        insert_index_key(&transaction, tenant, index)?;
+        if let Some(commands) = commands {
+            insert_secret_key(&transaction, tenant, commands)?;
+        }
         Ok(transaction.commit()?)
     }
 
@@ -154,6 +163,18 @@ fn insert_tenant_key(transaction: &Transaction<'_>, tenant: TenantId, key: &Wrap
     transaction.execute(
         "INSERT INTO tenant_key_facts (id, made_at, state) VALUES (?1, ?2, 0)",
         params![transaction.last_insert_rowid(), signed(key.made_at)],
+    )?;
+    Ok(())
+}
+
+fn insert_secret_key(transaction: &Transaction<'_>, tenant: TenantId, key: &Wrapped) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO secret_keys (tenant, version, wrapped) VALUES (?1, ?2, ?3)",
+        params![tenant.bytes(), key.version, key.bytes],
+    )?;
+    transaction.execute(
+        "INSERT INTO secret_key_facts (id, under) VALUES (?1, ?2)",
+        params![transaction.last_insert_rowid(), key.under],
     )?;
     Ok(())
 }

@@ -108,6 +108,8 @@ fn root_of(error: &CommandError) -> Option<&RootError> {
         CommandError::Seal(error) => error.root(),
         CommandError::Token(error) => error.root(),
         CommandError::Secret(error) => error.root(),
+        CommandError::Retoken(error) => error.root(),
+        CommandError::Reseal(error) => error.root(),
         _ => None,
     }
 }

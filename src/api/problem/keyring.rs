@@ -17,6 +17,7 @@ impl From<KeyringError> for Problem {
             KeyringError::View(error) => error.into(),
             KeyringError::Tell(error) => error.into(),
             KeyringError::Append(error) => error.into(),
+            KeyringError::Command(error) => error.into(),
             KeyringError::NoChance(error) => error.into(),
             other => of_keys("keys were not changed", other.root(), &other),
         }

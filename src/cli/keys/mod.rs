@@ -1,5 +1,6 @@
 //! `wardbook keys`
 
+mod compromise;
 mod move_root;
 mod rewrap;
 mod rotate;
@@ -29,6 +30,8 @@ enum KeysCommand {
     Rotate(rotate::Rotate),
     /// Wrap anew what is still wrapped under an older version of a key, now
     Rewrap(rewrap::Rewrap),
+    /// Say that a key may be known to others, and make it good for nothing
+    Compromise(compromise::Compromise),
     /// Move the root key to another provider; with the server stopped
     MoveRoot(move_root::MoveRoot),
 }
@@ -39,6 +42,7 @@ impl Keys {
             KeysCommand::Status(command) => command.run(common, output),
             KeysCommand::Rotate(command) => command.run(common, output),
             KeysCommand::Rewrap(command) => command.run(common, output),
+            KeysCommand::Compromise(command) => command.run(common, output),
             KeysCommand::MoveRoot(command) => command.run(common, output),
         }
     }

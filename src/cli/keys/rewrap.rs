@@ -30,8 +30,8 @@ pub struct Rewrap {
 
 impl Rewrap {
     pub fn run(self, common: &Common, output: &Output) -> Ended {
-        if self.level == Level::Patient {
-            return Err("a patient's key wraps nothing: give tenant or root".into());
+        if matches!(self.level, Level::Patient | Level::Index) {
+            return Err("such a key wraps nothing: give tenant or root".into());
         }
         if let Some(server) = &self.remote.server {
             let session = self.remote.log_in(server)?;

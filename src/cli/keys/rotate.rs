@@ -19,6 +19,8 @@ pub enum Level {
     Root,
     /// The organisation's key
     Tenant,
+    /// The key that patients are searched by; they are re-indexed
+    Index,
     /// A patient's key, or those of all patients
     Patient,
 }
@@ -28,6 +30,7 @@ impl Level {
         match self {
             Self::Root => "root",
             Self::Tenant => "tenant",
+            Self::Index => "index",
             Self::Patient => "patient",
         }
     }
@@ -37,6 +40,7 @@ impl Level {
 #[command(after_help = "Examples:
   wardbook keys rotate root
   wardbook keys rotate tenant --server http://127.0.0.1:8080 --as security
+  wardbook keys rotate index
   wardbook keys rotate patient --patient 0190a3c4-7d10-7cc2-b5c1-2f3e4d5a6b7c
   wardbook keys rotate patient                 all patients' keys")]
 pub struct Rotate {
@@ -72,6 +76,7 @@ impl Rotate {
             let asked = match (self.level, self.patient) {
                 (Level::Root, _) => Asked::Root,
                 (Level::Tenant, _) => Asked::Tenant(tenant),
+                (Level::Index, _) => Asked::Index(tenant),
                 (Level::Patient, Some(patient)) => Asked::Patient(tenant, patient),
                 (Level::Patient, None) => Asked::Patients(tenant),
             };
