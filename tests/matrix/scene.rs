@@ -172,6 +172,8 @@ impl Scene {
         let ledger = self.test.app.ledger();
         let denied = ledger.by_type(&denied, Position(u64::MAX), Direction::Backward, 1).unwrap().remove(0);
         self.ids.insert("event", Uuid::from_bytes(*denied.id().as_bytes()).to_string());
+        // What no checkpoint covers yet has no proof.
+        self.test.app.ledger().publish().unwrap();
     }
 
     pub fn id(&self, name: &str) -> &str {

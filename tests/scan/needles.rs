@@ -82,13 +82,24 @@ impl Needles {
                 continue;
             }
             for (form, value) in self.by_start.get(start).into_iter().flatten() {
-                if bytes[offset..].starts_with(form) {
+                if bytes[offset..].starts_with(form) && !is_chance(bytes, offset, form, value) {
                     hits.push(Hit { value: value.clone(), place: place.to_owned(), offset });
                 }
             }
         }
         hits
     }
+}
+
+/// Whether a short word, written as it is, stands in the middle of letters: megabytes of base64 have every four letters somewhere,
+/// while a name has an end on one side at least.
+fn is_chance(bytes: &[u8], offset: usize, form: &[u8], value: &str) -> bool {
+    let is_letter = |at: Option<usize>| {
+        let byte = at.and_then(|at| bytes.get(at));
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte))
+    };
+    let is_short_word = value.len() < 6 && form.len() == value.len();
+    is_short_word && is_letter(offset.checked_sub(1)) && is_letter(Some(offset + form.len()))
 }
 
 /// As written, in small and capital letters, numbers as digits only, and all of that in base64 and hexadecimal.
