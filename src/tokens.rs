@@ -129,6 +129,15 @@ struct SigningKey {
     jwk: Jwk,
 }
 
+/// What became of the keys; ids are those of the key set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeysChanged {
+    /// The key that signs.
+    pub signs: String,
+    /// Keys whose tokens are good no more.
+    pub forgotten: Vec<String>,
+}
+
 /// Issues and checks access tokens.
 #[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
@@ -170,11 +179,11 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Makes a new key that signs from now on. Tokens of older keys stay good until they expire.
+    /// Makes a new key that signs from now on; returns its id. Tokens of older keys stay good until they expire.
     ///
     /// # Errors
     /// If the key cannot be made or written.
-    pub fn rotate(&self, now: Timestamp) -> Result<(), TokenKeyError> {
+    pub fn rotate(&self, now: Timestamp) -> Result<String, TokenKeyError> {
         let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| TokenKeyError::Generate)?;
         let der: Pkcs8V1Der = pair.as_der().map_err(|_| TokenKeyError::Generate)?;
         let text = zeroize::Zeroizing::new(pem(der.as_ref()));
@@ -188,16 +197,18 @@ impl Tokens {
             .open(&path)
             .map_err(|e| io(&path, e))?;
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|e| io(&path, e))?;
-        self.0.keys.write().push(load(&path)?);
-        Ok(())
+        let key = load(&path)?;
+        let kid = key.kid.clone();
+        self.0.keys.write().push(key);
+        Ok(kid)
     }
 
     /// Makes a new key if it is time (`tokens.rotate_every_h`), and forgets keys whose last token has run out.
-    /// Whether a key was made.
+    /// What changed, if anything did.
     ///
     /// # Errors
     /// If a key cannot be made, written or deleted.
-    pub fn tend(&self, now: Timestamp) -> Result<bool, TokenKeyError> {
+    pub fn tend(&self, now: Timestamp) -> Result<Option<KeysChanged>, TokenKeyError> {
         let every = SignedDuration::from_hours(i64::from(self.0.config.rotate_every_h));
         let newest = self.0.keys.read().last().map(|key| key.made_at);
         let due = !every.is_zero() && newest.is_none_or(|made_at| now.duration_since(made_at) >= every);
@@ -208,28 +219,28 @@ impl Tokens {
         // A key signed until the next one was made. One minute more, for clocks that do not agree.
         let lasts = SignedDuration::from_secs(i64::from(self.0.config.lifetime_s) + 60);
         let over = keys.iter().zip(keys.iter().skip(1));
-        for (key, _) in over.filter(|(_, next)| now.duration_since(next.made_at) > lasts) {
-            self.forget(key)?;
-        }
-        Ok(due)
+        let over = over.filter(|(_, next)| now.duration_since(next.made_at) > lasts).map(|(key, _)| key);
+        let forgotten = over.map(|key| self.forget(key)).collect::<Result<Vec<_>, _>>()?;
+        let signs = keys.last().map(|key| key.kid.clone()).ok_or(TokenKeyError::Generate)?;
+        Ok((due || !forgotten.is_empty()).then_some(KeysChanged { signs, forgotten }))
     }
 
     /// Forgets all keys but the one that signs now: tokens of the others are good no more, at once. For a key that
-    /// somebody else may have.
+    /// somebody else may have. Returns their ids.
     ///
     /// # Errors
     /// If a file cannot be deleted.
-    pub fn forget_old(&self) -> Result<(), TokenKeyError> {
+    pub fn forget_old(&self) -> Result<Vec<String>, TokenKeyError> {
         let keys = self.0.keys.read().clone();
         let old = keys.len().saturating_sub(1);
-        keys.iter().take(old).try_for_each(|key| self.forget(key))
+        keys.iter().take(old).map(|key| self.forget(key)).collect()
     }
 
-    fn forget(&self, key: &SigningKey) -> Result<(), TokenKeyError> {
+    fn forget(&self, key: &SigningKey) -> Result<String, TokenKeyError> {
         std::fs::remove_file(&key.path).map_err(|e| io(&key.path, e))?;
         self.0.keys.write().retain(|other| other.kid != key.kid);
         self.0.verified.write().clear();
-        Ok(())
+        Ok(key.kid.clone())
     }
 
     /// Issues a token. `jti` is its own id.
@@ -394,12 +405,16 @@ mod tests {
         let token = issue(&tokens);
         let week = start + SignedDuration::from_hours(168);
         let (second, overlap) = (SignedDuration::from_secs(1), SignedDuration::from_secs(960));
-        assert!(!tokens.tend(week - second).unwrap());
-        assert!(tokens.tend(week).unwrap() && !tokens.tend(week).unwrap());
-        assert!(!tokens.tend(week + overlap).unwrap());
+        assert_eq!(tokens.tend(week - second).unwrap(), None);
+        let old = tokens.jwks().keys[0].common.key_id.clone().unwrap();
+        let made = tokens.tend(week).unwrap().unwrap();
+        assert!(made.signs != old && made.forgotten.is_empty(), "{made:?}");
+        assert_eq!(tokens.tend(week).unwrap(), None);
+        assert_eq!(tokens.tend(week + overlap).unwrap(), None);
         assert_eq!((tokens.jwks().keys.len(), open().jwks().keys.len()), (2, 2), "both, for as long as tokens last");
         assert!(tokens.verify(&token, start).is_ok());
-        assert!(!tokens.tend(week + overlap + second).unwrap());
+        let over = KeysChanged { signs: made.signs, forgotten: vec![old] };
+        assert_eq!(tokens.tend(week + overlap + second).unwrap(), Some(over));
         assert_eq!((tokens.jwks().keys.len(), open().jwks().keys.len()), (1, 1), "also after a restart");
         assert_eq!(tokens.verify(&token, start), Err(TokenError::Invalid));
         tokens.rotate(week + overlap).unwrap();

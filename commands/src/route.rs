@@ -211,6 +211,7 @@ fn identity_stream(event: &IdentityEvent) -> String {
     match event {
         Is::UsernameClaimed(e) => identity::username_stream(&e.username),
         Is::StrangersCounted(_) => identity::STRANGERS_STREAM.to_owned(),
+        Is::TokenKeysChanged(_) => identity::TOKEN_KEYS_STREAM.to_owned(),
         // What happens often in a session's life would make its user's stream long.
         Is::SessionRefreshed(e) => identity::session_stream(e.session),
         Is::RefreshTokenReused(e) => identity::session_stream(e.session),

@@ -42,6 +42,8 @@ pub fn external_stream(subject: &str) -> String {
 
 /// The stream that tells of what strangers did.
 pub const STRANGERS_STREAM: &str = "identity-strangers";
+/// The stream that tells of the keys of access tokens.
+pub const TOKEN_KEYS_STREAM: &str = "identity-token-keys";
 
 /// A user was created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +160,7 @@ area_events! {
         "logged-in" v 2 => LoggedIn(LoggedIn),
         "login-failed" v 2 => LoginFailed(LoginFailed),
         "strangers-counted" v 1 => StrangersCounted(StrangersCounted),
+        "token-keys-changed" v 1 => TokenKeysChanged(TokenKeysChanged),
         "account-locked" v 1 => AccountLocked(AccountLocked),
         "account-unlocked" v 1 => AccountUnlocked(AccountUnlocked),
         "stepped-up" v 1 => SteppedUp(SteppedUp),

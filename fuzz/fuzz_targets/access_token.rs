@@ -15,7 +15,7 @@ static GOOD: LazyLock<(Tokens, String)> = LazyLock::new(|| {
     let [user, session, tenant] = [[1; 16], [2; 16], [3; 16]];
     let (user, session) = (UserId::from_bytes(user), SessionId::from_bytes(session));
     let tenant = TenantId::from_bytes(tenant);
-    let subject = wardbook::tokens::Subject { user, session, tenant, roles: Vec::new(), proven_at: now(), mfa: 0 };
+    let subject = wardbook::tokens::Subject { user, session, tenant, roles: Vec::new(), proven_at: now(), mfa: 0, bound_to: None };
     let token = tokens.issue(&subject, uuid::Uuid::nil(), now()).expect("a token");
     (tokens, token)
 });

@@ -23,6 +23,7 @@ use crate::login::again::{self, Answer};
 use crate::login::{LoginError, log_in, log_out};
 use crate::proofs::Presented;
 use crate::sessions::secrets::RefreshToken;
+use crate::token_keys::{self, TokenKeysError};
 
 pub use passkey::*;
 pub use pin::*;
@@ -294,12 +295,11 @@ pub struct RotateAnswer {
 pub async fn rotate_keys(caller: Caller, body: web::Json<RotateBody>) -> Result<HttpResponse, Problem> {
     let app = &caller.app;
     allow(app, &caller.asker, Action::ManageSessions, Target::Tenant).await?;
-    let (tokens, now, drop_old) = (app.tokens().clone(), app.now(), body.drop_old);
-    let rotated = web::block(move || {
-        tokens.rotate(now)?;
-        if drop_old { tokens.forget_old() } else { Ok(()) }
-    });
-    rotated.await?.map_err(|e| Problem::internal("a token key was not changed", &e))?;
-    tracing::warn!(user = %caller.asker.principal().user, drop_old, "the keys of access tokens were changed");
+    let (changing, asker, drop_old) = (app.clone(), caller.asker.clone(), body.drop_old);
+    let changed = web::block(move || token_keys::change(&changing, &asker, drop_old)).await?;
+    changed.map_err(|e| match e {
+        TokenKeysError::Untold(refusal) => refusal.into(),
+        other => Problem::internal("a token key was not changed", &other),
+    })?;
     answer::json(StatusCode::OK, &RotateAnswer { keys: app.tokens().jwks().keys.len() })
 }

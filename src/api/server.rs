@@ -221,8 +221,8 @@ async fn finish_erasures(app: App) {
 
 async fn tend_tokens(app: App) {
     loop {
-        let (tokens, now) = (app.tokens().clone(), app.now());
-        match web::block(move || tokens.tend(now)).await {
+        let tended = app.clone();
+        match web::block(move || crate::token_keys::tend(&tended)).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => tracing::info!("a new key signs access tokens"),
             Ok(Err(error)) => tracing::error!(%error, "the keys of access tokens were not looked after"),

@@ -45,47 +45,57 @@ pub(super) fn run(app: &App, by: &By, scope: Scope, progress: &Progress) -> Resu
     }
 }
 
-/// Patients' keys under an organisation's.
+/// Patients' keys under an organisation's, until all are under the newest version.
 fn patients(app: &App, by: &By, tenant: TenantId, progress: &Progress) -> Result<(), KeyringError> {
     let keys = app.keys();
     progress.left(keys.status(tenant)?.to_rewrap());
     let (mut count, mut contended) = (0, 0);
-    let result = loop {
-        if progress.is_stopping() {
-            break Err(KeyringError::Stopping);
-        }
-        match keys.rewrap_patient_keys(tenant, BATCH) {
-            Ok(0) => break Ok(()),
+    loop {
+        let version = newest(app, tenant)?;
+        let result = match progress.is_stopping() {
+            true => Err(KeyringError::Stopping),
+            false => keys.rewrap_patient_keys(tenant, BATCH).map_err(KeyringError::from),
+        };
+        match result {
+            // Said only of the version of which it was found: a newer one may have come meanwhile.
+            Ok(0) if newest(app, tenant)? == version => {
+                for destroyed in keys.retire_tenant_keys(tenant, app.config().keys.rotation.tenant_keep)? {
+                    tell::destroyed(app, by, tenant, KeyLevel::Tenant, destroyed)?;
+                }
+                return tell_patients(app, by, tenant, version, count, true);
+            }
             Ok(some) => {
                 count += some as u64;
                 progress.advance(some as u64);
                 contended = 0;
             }
             // A newer version came between: on to that.
-            Err(StoreError::Contended) if contended < TRIES => contended += 1,
-            Err(error) => break Err(error.into()),
+            Err(KeyringError::Store(StoreError::Contended)) if contended < TRIES => contended += 1,
+            Err(error) => {
+                if count > 0 {
+                    tell_patients(app, by, tenant, version, count, false)?;
+                }
+                return Err(error);
+            }
         }
         if count >= TELL_EVERY {
-            tell_patients(app, by, tenant, std::mem::take(&mut count), false)?;
+            tell_patients(app, by, tenant, version, std::mem::take(&mut count), false)?;
         }
-    };
-    if result.is_ok() {
-        for version in keys.retire_tenant_keys(tenant, app.config().keys.rotation.tenant_keep)? {
-            tell::destroyed(app, by, tenant, KeyLevel::Tenant, version)?;
-        }
-        tell_patients(app, by, tenant, count, true)?;
-    } else if count > 0 {
-        tell_patients(app, by, tenant, count, false)?;
     }
-    result
 }
 
-fn tell_patients(app: &App, by: &By, tenant: TenantId, count: u64, finished: bool) -> Result<(), KeyringError> {
-    let version = newest(app, tenant)?.to_string();
+fn tell_patients(
+    app: &App,
+    by: &By,
+    tenant: TenantId,
+    version: u32,
+    count: u64,
+    finished: bool,
+) -> Result<(), KeyringError> {
     caught_up(app)?;
+    let version = version.to_string();
     // Nothing to say: it was told, and there was nothing to do.
-    let told = || app.views().keys.told(tenant).map(|told| told.rewrapped.get(&KeyLevel::Tenant) == Some(&version));
-    if count == 0 && told()? {
+    if count == 0 && app.views().keys.told(tenant)?.rewrapped.get(&KeyLevel::Tenant) == Some(&version) {
         return Ok(());
     }
     tell::tell(app, by, tenant, KeysRewrapped { level: KeyLevel::Tenant, version, count, finished })

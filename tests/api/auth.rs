@@ -4,7 +4,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wardbook::config::{Config, SecondFactor};
 use wardbook::operator::operator;
-use wardbook_events::{Role, UserId};
+use wardbook_events::identity::IdentityEvent;
+use wardbook_events::{Event, Role, UserId};
+use wardbook_ledger::Position;
 
 use crate::helpers::{Answer, Client, HOUSE, PASSWORD, TestApp, block_on, quick_config, same_answer};
 
@@ -342,4 +344,17 @@ fn the_signing_key_is_changed_by_who_may() {
     let guard = test.log_in("guard");
     assert_eq!(guard.post("/v1/auth/keys/rotate", &json!({"drop_old": true})).json()["keys"], 1);
     assert_eq!(guard.get("/v1/auth/session").status, 401, "a key that was dropped signed this token");
+    // What was done stands in the ledger, with the ids of the key set.
+    let told = |position| {
+        let entry = test.app.ledger().read(Position(position)).unwrap().unwrap();
+        match wardbook::recorded::decode(&entry).unwrap()?.event {
+            Event::Identity(IdentityEvent::TokenKeysChanged(changed)) => Some(changed),
+            _ => None,
+        }
+    };
+    let told: Vec<_> = (0..test.app.ledger().head().durable).filter_map(told).collect();
+    let [first, second] = &told[..] else { panic!("{told:?}") };
+    assert!(first.requested && first.forgotten.is_empty() && second.forgotten.contains(&first.signs), "{told:?}");
+    let set = test.stranger().get("/.well-known/jwks.json").json();
+    assert_eq!(set["keys"][0]["kid"], second.signs.as_str());
 }

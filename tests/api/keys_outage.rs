@@ -1,11 +1,15 @@
 //! The root key lives in OpenBao, and OpenBao goes away: what goes on, what stops, and that it comes back by itself.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use wardbook::config::{Config, Provider};
+use wardbook::clock::Clock;
+use wardbook::config::{Config, DataDir, Provider};
+use wardbook::keyring::moving::{MoveError, move_root};
 use wardbook_events::{PatientId, Role};
+use wardbook_keys::StoreError;
 
 use crate::helpers::bao::Bao;
 use crate::helpers::{Answer, Client, PASSWORD, TestApp, person, quick_config};
@@ -153,9 +157,47 @@ fn a_new_system_does_not_begin_without_its_root_key() {
     let mut bao = Bao::start("1h");
     bao.stop();
     let dir = tempfile::tempdir().unwrap();
-    let data = wardbook::config::DataDir::new(dir.path());
+    let data = DataDir::new(dir.path());
     let settings = config(&bao).keys;
     let told = wardbook::root::open(&settings, &data, true).err().unwrap();
     assert!(told.to_string().contains("cannot be reached"), "{told}");
     wardbook::root::open(&settings, &data, false).unwrap();
+}
+
+#[test]
+fn the_root_key_moves_to_openbao_and_back_into_a_file_with_a_passphrase() {
+    let bao = Bao::start("1h");
+    let files = quick_config();
+    let test = TestApp::with(files.clone());
+    let patient = furnish(&test);
+    assert_eq!(test.log_in("physician").get("/v1/auth/session").status, 200);
+    let dir = test.stop();
+    let (data, clock) = (DataDir::new(dir.path()), Clock::system());
+    let moved = move_root(&data, &files.keys, &config(&bao).keys, &clock).unwrap();
+    assert!(moved.keys >= 1 && moved.from != moved.to, "{moved:?}");
+    // What is wrapped now is longer than it was, and the file beside the store opens nothing any more.
+    let again = move_root(&data, &files.keys, &config(&bao).keys, &clock);
+    assert!(matches!(again, Err(MoveError::Store(StoreError::WrongRootKey { .. }))), "{again:?}");
+    std::fs::remove_file(data.keys().join("root.key")).unwrap();
+
+    let test = TestApp::in_dir(config(&bao), dir);
+    wardbook::root::tell_moved(&test.app).unwrap();
+    let physician = test.log_in("physician");
+    assert_eq!(chart(&physician, patient).json()["name"]["family"], "Outage");
+    let status = test.log_in("officer").get("/v1/keys").json();
+    assert_eq!(status["root"]["key"], moved.to);
+    let dir = test.stop();
+
+    let mut secret = quick_config();
+    let passphrase = dir.path().join("passphrase");
+    std::fs::write(&passphrase, "four words of a poem\n").unwrap();
+    std::fs::set_permissions(&passphrase, PermissionsExt::from_mode(0o600)).unwrap();
+    secret.keys.file.passphrase = true;
+    secret.keys.file.passphrase_file = passphrase;
+    secret.keys.file.path = dir.path().join("back.key");
+    let back = move_root(&DataDir::new(dir.path()), &config(&bao).keys, &secret.keys, &clock).unwrap();
+    assert_eq!((back.from, back.keys), (moved.to, moved.keys));
+    drop(bao);
+    let test = TestApp::in_dir(secret, dir);
+    assert_eq!(chart(&test.log_in("physician"), patient).json()["name"]["family"], "Outage");
 }

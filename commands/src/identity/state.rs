@@ -251,6 +251,7 @@ fn change(user: &mut User, event: &IdentityEvent, at: Timestamp) {
         | Is::ExternalLinked(_)
         | Is::ExternalUnlinked(_)
         | Is::StrangersCounted(_)
+        | Is::TokenKeysChanged(_)
         | Is::SessionRefreshed(_)
         | Is::RefreshTokenReused(_)
         | Is::SessionSeen(_)

@@ -51,6 +51,19 @@ pub struct StrangersCounted {
     pub tries: u64,
 }
 
+/// The keys that sign access tokens are others now (IAM-10). They are the server's, so this belongs to no organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokenKeysChanged {
+    /// The key that signs from now on, by its id in the key set (RFC 7638).
+    pub signs: String,
+    /// Keys whose tokens are good no more, by their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forgotten: Vec<String>,
+    /// Whether somebody asked for it; otherwise it was time.
+    pub requested: bool,
+}
+
 /// Too many logins failed (IAM-05).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

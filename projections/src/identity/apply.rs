@@ -148,7 +148,7 @@ impl View for IdentityView {
                 (session.documentation_until, session.seen_at) = (Some(e.until), event.recorded_at);
             }),
             // What follows from these stands in other events.
-            Is::RefreshTokenReused(_) | Is::StrangersCounted(_) => Ok(()),
+            Is::RefreshTokenReused(_) | Is::StrangersCounted(_) | Is::TokenKeysChanged(_) => Ok(()),
         }
     }
 }

@@ -83,18 +83,15 @@ fn show(found: &Value, output: &Output) -> Result<(), Failure> {
     for (name, job) in [("organisation", "/job"), ("root", "/root/job")] {
         if found.pointer(job).is_some() {
             let of = |name: &str| text(found, &format!("{job}/{name}"));
-            output.line(
-                &format!(
-                    "{name}: {} {}, {} done, {} left {}",
-                    of("what"),
-                    of("state"),
-                    of("done"),
-                    of("left"),
-                    of("why")
-                )
-                .trim_end()
-                .to_owned(),
-            )?;
+            let line = format!(
+                "{name}: {} {}, {} done, {} left {}",
+                of("what"),
+                of("state"),
+                of("done"),
+                of("left"),
+                of("why")
+            );
+            output.line(line.trim_end())?;
         }
     }
     Ok(())
