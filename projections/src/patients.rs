@@ -325,7 +325,8 @@ impl Projection<PatientsView> {
     ) -> Result<Vec<PatientId>, ViewError> {
         let mut found = Vec::new();
         self.each_indexed_before(tenant, newest, |patient, is_both| {
-            if !(only_lacking && is_both) && !over.contains(&patient) && !found.contains(&patient) {
+            let is_wanted = !only_lacking || !is_both;
+            if is_wanted && !over.contains(&patient) && !found.contains(&patient) {
                 found.push(patient);
             }
             found.len() < limit

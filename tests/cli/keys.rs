@@ -74,6 +74,41 @@ fn keys_are_shown_and_made_anew_offline_and_through_a_server() {
 }
 
 #[test]
+fn the_index_key_is_made_anew_and_what_others_may_know_is_contained() {
+    let scene = Scene::new();
+    let place = &scene.place;
+    assert_eq!(place.run(&["keys", "rotate", "index", "--quiet"]).ok().stdout, "index: version 2\n");
+    let states = |level: &str| {
+        let found = status(place);
+        let versions = found[level].as_array().unwrap();
+        versions.iter().map(|key| key["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(states("index"), ["destroyed", "active"]);
+    let declare = ["keys", "compromise", "--level", "tenant", "--reason", "drill"];
+    assert!(place.run(&declare).with_code(2).stderr.contains("--server"));
+
+    place.user("security", "security-admin", &[]);
+    let server = place.serve();
+    let through = [&["--quiet"], &declare[..], &["--json", "--server", server.base(), "--as", "security"]].concat();
+    let contained = place.run_with_password(&through).ok().json();
+    assert_eq!((&contained["state"], &contained["patients"]), (&"contained".into(), &1.into()), "{contained}");
+    let physician = server.log_in("physician");
+    let chart = physician.get(&format!("/v1/patients/{}", scene.patient)).is(200).json();
+    assert_eq!(chart["name"]["family"], NEW, "what is current opens");
+    server.stop();
+    place.verified();
+    assert_eq!(
+        (states("tenant"), states("index").last().unwrap().as_str()),
+        (vec!["destroyed".into(), "active".into()], "active")
+    );
+
+    let then = scene.registered.to_string();
+    let past = ["--quiet", "replay", "--patient", &scene.patient, "--at", &then, "--as", "physician"];
+    let past = place.run_with_password(&past).ok().json();
+    assert!(past["closed"].as_u64().unwrap() >= 3 && past["chart"].get("name").is_none(), "history does not: {past}");
+}
+
+#[test]
 fn the_root_key_moves_and_the_old_one_opens_nothing_any_more() {
     let scene = Scene::new();
     let place = &scene.place;
