@@ -47,7 +47,10 @@ fn against_raw(bytes: usize) -> Result<(), Box<dyn Error>> {
     let (text, nonce) = (serde_json::to_vec(&value)?, [0u8; 16]);
 
     let mut cipher = Aes256Siv::new(&[5u8; 64].into());
-    let headers = [TENANT.bytes().as_slice(), STREAM.as_bytes(), nonce.as_slice()];
+    // Bound to as much as a sealed value is: purpose, organisation, patient, stream, field, form, version, nonce.
+    let (id, field) = (patient(0), Field::Name.name().as_bytes());
+    let headers: [&[u8]; 8] =
+        [b"wardbook 2026 sealed field", TENANT.bytes(), id.bytes(), STREAM.as_bytes(), field, &[1], &[0; 4], &nonce];
     let failed = |_| "aes-siv failed";
     let sealed = cipher.encrypt(headers, &text).map_err(failed)?;
     let raw_seal = measure(&format!("raw aes-siv encrypt, {bytes} bytes"), || {

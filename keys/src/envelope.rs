@@ -3,8 +3,7 @@
 use std::cell::RefCell;
 use std::fmt::Write as _;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::{Out, URL_SAFE_NO_PAD};
 use wardbook_events::Ciphertext;
 use zeroize::optimization_barrier;
 
@@ -77,13 +76,13 @@ impl Plaintext {
 
 /// Writes the text form into a buffer of the right size.
 fn encode(version: u32, bytes: &[u8]) -> Option<Ciphertext> {
-    let length = base64::encoded_len(bytes.len(), false)?;
+    let length = URL_SAFE_NO_PAD.encoded_length(bytes.len());
     let mut text = String::with_capacity(PREFIX_MAX + length);
     write!(text, "{FORM}.{version}.").ok()?;
     let begins = text.len();
     let mut coded = text.into_bytes();
     coded.resize(begins + length, 0);
-    URL_SAFE_NO_PAD.encode_slice(bytes, coded.get_mut(begins..)?).ok()?;
+    let _ = URL_SAFE_NO_PAD.encode(bytes, Out::from_slice(coded.get_mut(begins..)?));
     Some(Ciphertext::new(String::from_utf8(coded).ok()?))
 }
 
@@ -148,8 +147,8 @@ impl Envelope {
         if form != "1" || version.starts_with(['0', '+']) {
             return None;
         }
-        let mut bytes = Wiped(vec![0; base64::decoded_len_estimate(coded.len())]);
-        let length = URL_SAFE_NO_PAD.decode_slice(coded, &mut bytes.0).ok()?;
+        let mut bytes = Wiped(vec![0; URL_SAFE_NO_PAD.estimated_decoded_length(coded.len())]);
+        let length = URL_SAFE_NO_PAD.decode(coded.as_bytes(), Out::from_slice(&mut bytes.0)).ok()?.len();
         bytes.0.truncate(length);
         (length >= HEAD).then_some(Self { key_version, bytes })
     }
