@@ -178,7 +178,7 @@ pub async fn read_chart(
     let fact = ChartOpened { patient: case.id(), groups: permit.groups(), grounds: permit.grounds(), as_of: None };
     let receipt = case.tell(fact, Outcome::Success, &[]).await?;
     stages.end("append");
-    let opening = Opening::new(app, receipt);
+    let opening = Opening::new(app, asker, receipt);
     let chart = open_chart(&opening, &permit, found)?;
     stages.end("open");
     Ok((chart, opening.into_receipt()))
@@ -273,7 +273,7 @@ pub async fn read_records(
     stages.end("policy-entries");
     let receipt = tell_records(&case, &permit, &permitted, asked.filter.kind).await?;
     stages.end("append");
-    let opening = Opening::new(app, receipt);
+    let opening = Opening::new(app, asker, receipt);
     let mut opened = Vec::with_capacity(permitted.len());
     for (record, permit) in permitted {
         opened.push(open_record(&opening, &permit, record)?);
@@ -312,7 +312,7 @@ pub async fn read_record(
     let permitted = [(found, permit.clone())];
     let receipt = tell_records(&case, &permit, &permitted, None).await?;
     stages.end("append");
-    let opening = Opening::new(app, receipt);
+    let opening = Opening::new(app, asker, receipt);
     let [(found, _)] = permitted;
     let opened = open_record(&opening, &permit, found)?;
     stages.end("open");
@@ -403,7 +403,7 @@ pub async fn search(
     let fact = PatientsSearched { by: terms.kinds(), found: shown, groups, grounds: may_search.grounds() };
     let receipt = app.tell(ask.event, fact.into(), &asker.meta(Outcome::Success), &asker.client, &[]).await?;
     stages.end("append");
-    let opening = Opening::new(app, receipt);
+    let opening = Opening::new(app, asker, receipt);
     let mut shown = Vec::with_capacity(found.len());
     for (patient, permit) in &found {
         shown.push(Found {

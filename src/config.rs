@@ -48,6 +48,8 @@ pub struct Config {
     pub server: Server,
     /// Its certificates.
     pub tls: Tls,
+    /// What is measured.
+    pub metrics: Metrics,
     /// The event ledger.
     pub ledger: Ledger,
     /// Where the root key lives.
@@ -154,6 +156,14 @@ section! {
         hsts: bool = false,
         /// Send `Server-Timing`.
         timing: bool = false,
+    }
+}
+
+section! {
+    /// `[metrics]`
+    Metrics {
+        /// Where `/metrics` is served; nowhere if not given.
+        listen: Option<SocketAddr> = None,
     }
 }
 

@@ -5,11 +5,12 @@
 //! stranger with the id that was asked for, if there is no such patient), one durable event, the same answer. They differ
 //! only in what the event says.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use wardbook_events::access::{AccessDenied, UnknownPatientRequested};
-use wardbook_events::{Event, EventId, GroupSet, Outcome, PatientId, Sealed, TenantId};
+use wardbook_events::{Event, EventId, GroupSet, Outcome, PatientId, Sealed, TenantId, UserId};
 use wardbook_keys::OpenError;
 use wardbook_ledger::{AppendError, Receipt};
 use wardbook_policy::{Action, Ask, Denial, PatientFacts, Permit, RecordFacts, Target};
@@ -293,18 +294,45 @@ pub struct Opening<'a> {
     receipt: Receipt,
     /// Values of the past that are sealed under a version that was disabled since; `None` for what is current.
     closed: Option<AtomicU64>,
+    bill: Bill<'a>,
+}
+
+/// How many values one answer took, told at its end: once, not for each value.
+struct Bill<'a> {
+    app: &'a App,
+    user: UserId,
+    address: Option<IpAddr>,
+    values: AtomicU32,
+}
+
+impl Drop for Bill<'_> {
+    fn drop(&mut self) {
+        let Self { app, user, address, .. } = *self;
+        let values = *self.values.get_mut();
+        if values == 0 {
+            return;
+        }
+        if let Some(opens) = app.limits().opens() {
+            opens.opened(user, values);
+        }
+        let networks = &app.config().keys.usage.networks;
+        if !networks.is_empty() && address.is_some_and(|at| !networks.iter().any(|network| network.contains(at))) {
+            app.keyring().came_from_outside(user);
+        }
+    }
 }
 
 impl<'a> Opening<'a> {
     /// With the receipt of the access event.
     #[must_use]
-    pub fn new(app: &'a App, receipt: Receipt) -> Self {
-        Self { app, receipt, closed: None }
+    pub fn new(app: &'a App, asker: &Asker, receipt: Receipt) -> Self {
+        let bill = Bill { app, user: asker.principal().user, address: asker.address, values: AtomicU32::new(0) };
+        Self { app, receipt, closed: None, bill }
     }
     /// As [`Self::new`], for values of the past: what is sealed under a version that was disabled since is left out, and counted.
     #[must_use]
-    pub const fn of_the_past(app: &'a App, receipt: Receipt) -> Self {
-        Self { app, receipt, closed: Some(AtomicU64::new(0)) }
+    pub fn of_the_past(app: &'a App, asker: &Asker, receipt: Receipt) -> Self {
+        Self { closed: Some(AtomicU64::new(0)), ..Self::new(app, asker, receipt) }
     }
     /// How many values of the past were left out.
     #[must_use]
@@ -324,9 +352,7 @@ impl<'a> Opening<'a> {
     /// # Errors
     /// If the permit or the receipt is not for it, or it is damaged.
     pub fn open<T: serde::de::DeserializeOwned>(&self, permit: &Permit, sealed: &Sealed<T>) -> Result<T, Refusal> {
-        if let Some(opens) = self.app.limits().opens() {
-            opens.opened(permit.user());
-        }
+        self.bill.values.fetch_add(1, Ordering::Relaxed);
         Ok(self.app.keys().open(permit, &self.receipt, sealed)?)
     }
     /// Opens a value, or leaves it out if there is none, the permit does not reach it, or its category was erased.

@@ -102,7 +102,7 @@ pub async fn read(app: &App, asker: &Asker, patient: PatientId, as_of: AsOf) -> 
     let page = views.records.list(&[patient], &filter, None, usize::MAX)?;
     let fact = ChartOpened { patient, groups: permit.groups(), grounds: permit.grounds(), as_of: Some(position) };
     let receipt = case.tell(fact, Outcome::Success, &[]).await?;
-    let opening = Opening::of_the_past(app, receipt);
+    let opening = Opening::of_the_past(app, asker, receipt);
     let chart = open_chart(&opening, &permit, found)?;
     let mut records = Vec::new();
     for record in page.items {

@@ -5,6 +5,7 @@ mod bundle;
 mod history;
 mod import;
 mod keys;
+mod metrics;
 mod policy;
 mod rebuild;
 mod rollback;

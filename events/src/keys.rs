@@ -193,6 +193,8 @@ pub enum Unusual {
     BeyondBound,
     /// By somebody with an administrator's role, outside working hours.
     OffHours,
+    /// From a network that none of the house is.
+    UnknownNetwork,
 }
 
 /// A user's use of keys within an hour was unusual (ENC-17).

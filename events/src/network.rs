@@ -1,12 +1,15 @@
-//! A range of network addresses: from where somebody may log in.
+//! A range of network addresses: from where somebody may log in, or is expected to work.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A network such as `10.1.0.0/16` (RFC 4632, RFC 4291 section 2.3). One network has one spelling: no bit is set beyond the
 /// length, and IPv6 is written as RFC 5952 says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Network {
     base: IpAddr,
     length: u32,
@@ -47,6 +50,19 @@ impl FromStr for Network {
             length <= length_max && base.to_canonical() == base && left(base).checked_shl(length).unwrap_or(0) == 0;
         let network = Self { base, length };
         if fits && network.to_string() == text { Ok(network) } else { Err(NotANetwork) }
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NotANetwork;
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.to_string()
     }
 }
 
@@ -106,7 +122,8 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic_and_what_is_read_is_written_alike(text in "[0-9a-f:./+ -]{0,24}") {
             if let Ok(network) = text.parse::<Network>() {
-                prop_assert_eq!(network.to_string(), text);
+                prop_assert_eq!(serde_json::to_value(network).unwrap(), text.as_str());
+                prop_assert_eq!(serde_json::from_value::<Network>(text.into()).unwrap(), network);
             }
         }
 

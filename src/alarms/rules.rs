@@ -108,7 +108,7 @@ fn judge(event: &Event, facts: &Facts) -> Option<(AlertKind, Severity)> {
             AlertKind::UnusualKeyUse,
             match e.unusual {
                 Unusual::BeyondBound => Severity::Critical,
-                Unusual::BeyondNorm | Unusual::OffHours => Severity::High,
+                Unusual::BeyondNorm | Unusual::OffHours | Unusual::UnknownNetwork => Severity::High,
             },
         ),
         Event::BreakGlass(BreakGlassEvent::Reviewed(e)) if e.outcome == ReviewOutcome::Inappropriate => {

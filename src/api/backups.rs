@@ -14,7 +14,8 @@ use crate::api::answer;
 use crate::api::caller::Caller;
 use crate::api::page::limit;
 use crate::api::problem::{Kind, Problem, ProblemBody};
-use crate::backup::{self, Asked, By, Job};
+use crate::backup::{self, Asked, Job};
+use crate::by::By;
 use crate::disclosure::allow_server;
 
 /// Whether a backup stands alone.

@@ -16,8 +16,9 @@ use crate::api::caller::Caller;
 use crate::api::keys::Level;
 use crate::api::patients::seen;
 use crate::api::problem::{Problem, ProblemBody};
+use crate::by::By;
 use crate::disclosure::{allow, allow_server};
-use crate::keyring::{By, Job, compromise};
+use crate::keyring::{Job, compromise};
 
 /// Why a key may be known to others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

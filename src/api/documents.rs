@@ -155,7 +155,7 @@ pub async fn list_documents(
         grounds: permit.grounds(),
     };
     let others: Vec<_> = permitted.iter().map(|(known, _)| known.patient).filter(|of| *of != case.id()).collect();
-    let opening = Opening::new(&caller.app, case.tell(fact, Outcome::Success, &others).await?);
+    let opening = Opening::new(&caller.app, &caller.asker, case.tell(fact, Outcome::Success, &others).await?);
     let mut documents = Vec::with_capacity(permitted.len());
     for (known, permit) in permitted {
         let body = opening.open(&permit, &known.sealed_body())?;

@@ -158,7 +158,7 @@ pub async fn read_draft(caller: Caller, path: web::Path<(PatientId, RecordId)>) 
         grounds: permit.grounds(),
     };
     let others: Vec<_> = Some(found.patient).filter(|of| *of != case.id()).into_iter().collect();
-    let opening = Opening::new(&caller.app, case.tell(fact, Outcome::Success, &others).await?);
+    let opening = Opening::new(&caller.app, &caller.asker, case.tell(fact, Outcome::Success, &others).await?);
     let body = opening.open(&permit, &found.sealed_body())?;
     let answer = DraftAnswer { body: Some(body), ..DraftAnswer::from(found) };
     answer::receipted(StatusCode::OK, &answer, &opening.into_receipt())

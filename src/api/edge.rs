@@ -21,6 +21,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::app::App;
 use crate::limits::{Class, Standing, TooMany};
 use crate::stages::Stages;
+use crate::telemetry;
 
 /// Name of the header that identifies one request.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -108,6 +109,7 @@ pub async fn edge(
             Kind::Timeout,
             "nothing was disclosed; whether a change was made is not known: send it again with the same Idempotency-Key",
         );
+        telemetry::answered(&method, None, problem.status_code().as_u16(), began.elapsed());
         return Err(Late { problem, context, app }.into());
     };
     Ok(finish(as_problem(answer?.map_into_boxed_body()), &app, &context, &method, began))
@@ -134,6 +136,7 @@ fn finish(
     if app.erasing().is_recent(Duration::from_secs(app.config().server.keep_alive_s)) {
         answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
+    telemetry::answered(method, route.as_deref(), answer.status().as_u16(), began.elapsed());
     tracing::info!(
         request = %context.request,
         correlation = %context.correlation,

@@ -10,10 +10,11 @@ use wardbook_policy::{Action, Target};
 use crate::api::answer;
 use crate::api::caller::Caller;
 use crate::api::problem::{Kind, Problem, ProblemBody};
+use crate::by::By;
 use crate::disclosure::{allow, allow_server};
+use crate::keyring::rewrap;
 use crate::keyring::rotate::{Asked, Rotated, rotate};
 use crate::keyring::status::{Status, status};
-use crate::keyring::{By, rewrap};
 
 /// Which key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -10,6 +10,8 @@ use actix_web::{HttpServer, web};
 use crate::api::{configure, edge};
 use crate::app::App;
 use crate::config::PlainHttp;
+use crate::keyring::{KeyringError, schedule};
+use crate::telemetry;
 use crate::tls::{self, Tls, TlsError};
 
 /// A server that listens.
@@ -20,12 +22,15 @@ pub struct Serving {
     pub client_address: Option<SocketAddr>,
     /// Where browsers are sent on to HTTPS.
     pub redirect_address: Option<SocketAddr>,
+    /// Where metrics are collected.
+    pub metrics_address: Option<SocketAddr>,
     /// To stop it.
     pub handle: ServerHandle,
     /// Its certificates, if it speaks TLS.
     pub tls: Option<Tls>,
     server: actix_web::dev::Server,
-    redirect: Option<actix_web::dev::Server>,
+    /// Servers beside it, and what each is for.
+    beside: Vec<(&'static str, actix_web::dev::Server)>,
 }
 
 /// Why it does not listen.
@@ -48,6 +53,9 @@ pub enum ListenError {
     /// The certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What is measured.
+    #[error("metrics cannot be collected: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
 }
 
 /// Starts to listen. Must be called within an actix system.
@@ -83,7 +91,8 @@ pub fn listen(app: &App) -> Result<Serving, ListenError> {
         server = server.workers(config.workers);
     }
     let fail = |address| move |source| ListenError::Bind { address, source };
-    let (mut client_address, mut redirect_address, mut redirect) = (None, None, None);
+    let (mut client_address, mut redirect_address, mut metrics_address) = (None, None, None);
+    let mut beside = Vec::new();
     server = match &tls {
         None => server.listen(listener).map_err(fail(address))?,
         Some(tls) => {
@@ -99,13 +108,20 @@ pub fn listen(app: &App) -> Result<Serving, ListenError> {
                 let port = Some(tls_config.redirect_port).filter(|port| *port != 0).unwrap_or(address.port());
                 let patience = Duration::from_millis(config.header_timeout_ms);
                 let serving = tls::redirect::serve(listener, tls.clone(), port, patience);
-                redirect = Some(serving.map_err(fail(place))?);
+                beside.push(("nobody is sent on to HTTPS", serving.map_err(fail(place))?));
             }
             server
         }
     };
+    if let Some(place) = app.config().metrics.listen {
+        let (listener, place) = bind(place)?;
+        metrics_address = Some(place);
+        let serving = telemetry::serve(listener, app, telemetry::install()?);
+        beside.push(("nobody collects metrics", serving.map_err(fail(place))?));
+    }
     let server = server.run();
-    Ok(Serving { address, client_address, redirect_address, handle: server.handle(), tls, server, redirect })
+    let handle = server.handle();
+    Ok(Serving { address, client_address, redirect_address, metrics_address, handle, tls, server, beside })
 }
 
 fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
@@ -139,21 +155,17 @@ impl Serving {
             actix_web::rt::spawn(sweep_uploads(app.clone())),
             actix_web::rt::spawn(finish_erasures(app.clone())),
         ];
+        if let Some(address) = self.metrics_address {
+            tracing::info!(%address, "metrics are served");
+            tasks.push(actix_web::rt::spawn(telemetry::tend()));
+        }
         if let Some(tls) = &self.tls {
             tasks.push(actix_web::rt::spawn(tend_certificates(app.clone(), tls.clone(), signals)));
         }
-        let redirect = self.redirect.map(|redirect| {
-            let handle = redirect.handle();
-            actix_web::rt::spawn(async move {
-                if let Err(error) = redirect.await {
-                    tracing::error!(%error, "nobody is sent on to HTTPS any more");
-                }
-            });
-            handle
-        });
+        let beside: Vec<_> = self.beside.into_iter().map(|(without, server)| run_beside(without, server)).collect();
         let served = self.server.await;
-        if let Some(redirect) = redirect {
-            redirect.stop(false).await;
+        for handle in beside {
+            handle.stop(false).await;
         }
         tasks.iter().for_each(|task| task.abort());
         // What is at work on many keys is not waited for until it is through.
@@ -163,6 +175,17 @@ impl Serving {
         }
         served
     }
+}
+
+/// Lets a server run beside the one that matters; `without` is what its end means.
+fn run_beside(without: &'static str, server: actix_web::dev::Server) -> ServerHandle {
+    let handle = server.handle();
+    actix_web::rt::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "{without} any more");
+        }
+    });
+    handle
 }
 
 async fn wait_for_signal() {
@@ -273,14 +296,16 @@ async fn tend_backups(app: App) {
 }
 
 async fn tend_keyring(app: App) {
+    let mut work: fn(&App) -> Result<(), KeyringError> = schedule::begin;
     loop {
-        // A start has enough to do.
-        tokio::time::sleep(Duration::from_secs(60)).await;
         let due = app.clone();
-        match web::block(move || crate::keyring::schedule::tick(&due)).await {
+        match web::block(move || work(&due)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(%error, "keys were not looked after: it is tried again"),
             Err(error) => tracing::warn!(%error, "keys were not looked after"),
         }
+        // A start has enough to do.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        work = schedule::tick;
     }
 }

@@ -13,8 +13,9 @@ use wardbook_projections::{Stretch, Views, ViewsConfig};
 
 use super::catalog::Setup;
 use super::restore::{Reach, Restore, Restored};
-use super::run::{By, RunError, failed, place_of, tell};
+use super::run::{RunError, failed, place_of, tell};
 use crate::app::App;
+use crate::by::By;
 use crate::config::{self, DataDir};
 use crate::recorded;
 

@@ -44,7 +44,7 @@ pub use notes::{leave, tell_all};
 pub use objects::{Known, ObjectFault};
 pub use place::{Place, PlaceError, PlaceFault};
 pub use restore::{DocumentsFound, Reach, Restore, RestoreError, Restored};
-pub use run::{By, Ran, RunError, full_after, place_of, run, verify_and_tell};
+pub use run::{Ran, RunError, full_after, place_of, run, verify_and_tell};
 pub use shares::{Recovered, Share, SharesError, recover, split};
 pub use tiers::{Dated, removable};
 pub use verify::{Finding, Verified, verify};

@@ -6,10 +6,10 @@ use std::io;
 use std::path::Path;
 
 use wardbook_events::backups::BackupEvent;
-use wardbook_events::{Client, Event, EventId};
+use wardbook_events::{Event, EventId};
 
-use super::run::By;
 use crate::app::App;
+use crate::by::By;
 use crate::disclosure::Refusal;
 
 /// Below the data directory.
@@ -58,8 +58,8 @@ pub fn tell_all(app: &App) -> Result<(), Refusal> {
         };
         let digest = blake3::derive_key("wardbook 2026 backup notes v1", text.as_bytes());
         let id = uuid::Builder::from_custom_bytes(digest.first_chunk().copied().unwrap_or_default()).into_uuid();
-        let meta = By::noted(app, id);
-        app.tell_blocking(EventId::new(id), fact, &meta, &Client::default())?;
+        let by = By::due(app.config().organisation.id, id);
+        app.tell_blocking(EventId::new(id), fact, by.meta(), by.client())?;
         if let Err(error) = fs::remove_file(&path) {
             tracing::warn!(%error, "a note that was told was not removed");
         }

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use wardbook_events::backups::{BackupEvent, BackupStep, BackupVerified, BackupsFailed, BackupsRemoved};
-use wardbook_events::{Actor, BackupId, Client, CorrelationId, EventId, Meta, Outcome, Purpose};
+use wardbook_events::{BackupId, EventId, Meta, Outcome};
 use wardbook_ledger::Progress;
 
 use super::catalog::{Catalog, ChainError, Setup, SetupError};
@@ -12,7 +12,7 @@ use super::place::Place;
 use super::tiers::{dated, removable};
 use super::verify::{Verified, verify};
 use crate::app::App;
-use crate::asker::Asker;
+use crate::by::By;
 use crate::clock::NoChance;
 use crate::disclosure::Refusal;
 
@@ -46,43 +46,6 @@ pub enum RunError {
     /// A place that the settings do not name.
     #[error("{0} is none of backup.places, or cannot be used now")]
     NoSuchPlace(String),
-}
-
-/// In whose name.
-#[derive(Debug, Clone)]
-pub struct By {
-    meta: Meta,
-    client: Client,
-}
-
-impl By {
-    /// Somebody who was permitted to.
-    #[must_use]
-    pub fn asker(asker: &Asker) -> Self {
-        Self { meta: asker.meta(Outcome::Success), client: asker.client.clone() }
-    }
-
-    /// Nobody: it was due. Told to the organisation of the settings, whose officers answer for the server.
-    ///
-    /// # Errors
-    /// If the operating system has no random bytes to give.
-    pub fn system(app: &App) -> Result<Self, NoChance> {
-        let meta = Self::noted(app, app.new_id()?);
-        Ok(Self { meta, client: Client::default() })
-    }
-
-    /// The `meta` section of something that happened while no ledger was at hand.
-    pub(super) fn noted(app: &App, id: uuid::Uuid) -> Meta {
-        Meta {
-            tenant: app.config().organisation.id,
-            actor: Actor::SYSTEM,
-            purpose: Purpose::SystemAdministration,
-            outcome: Outcome::Success,
-            correlation: CorrelationId::new(id),
-            causation: None,
-            command: None,
-        }
-    }
 }
 
 /// What was done.
@@ -232,6 +195,6 @@ pub(super) fn tell(app: &App, by: &By, fact: impl Into<BackupEvent>) -> Result<(
 
 fn tell_as(app: &App, by: &By, fact: BackupEvent, outcome: Outcome) -> Result<(), RunError> {
     let id = EventId::new(app.new_id()?);
-    app.tell_blocking(id, fact.into(), &Meta { outcome, ..by.meta.clone() }, &by.client)?;
+    app.tell_blocking(id, fact.into(), &Meta { outcome, ..by.meta().clone() }, by.client())?;
     Ok(())
 }

@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use wardbook_events::backups::BackupStep;
 use wardbook_projections::backups::Last;
 
-use super::run::{By, RunError, failed, full_after, run};
+use super::run::{RunError, failed, full_after, run};
 use crate::app::App;
+use crate::by::By;
 use crate::config;
 
 /// What failed is tried again after so long.

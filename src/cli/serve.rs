@@ -9,6 +9,7 @@ use super::{Answer, Common, Ended, place};
 use wardbook::api::server;
 use wardbook::app::OpenOptions;
 use wardbook::backup::Setup;
+use wardbook::telemetry;
 
 #[derive(Args)]
 pub struct Serve {
@@ -27,6 +28,10 @@ impl Serve {
         if let Some(listen) = self.listen {
             config.server.listen = listen;
         }
+        if config.metrics.listen.is_some() {
+            // Before the first call to the root key's provider.
+            telemetry::install()?;
+        }
         if config.backup.is_on() {
             // Without its key, or with one place under two names, no backup would be worth anything (OPS-06).
             for away in Setup::open(&config.backup)?.away {
@@ -40,6 +45,9 @@ impl Serve {
             let serving = server::listen(&app)?;
             let scheme = if serving.tls.is_some() { "https" } else { "http" };
             output.note(&format!("listening on {scheme}://{}", serving.address));
+            if let Some(address) = serving.metrics_address {
+                output.note(&format!("metrics at http://{address}/metrics"));
+            }
             serving.run(&app, true).await?;
             Ok::<(), super::Failure>(())
         });

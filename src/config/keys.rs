@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wardbook_events::Network;
 use wardbook_keys::providers::patience::Patience;
 
 use super::{ConfigError, section};
@@ -86,6 +87,8 @@ section! {
         norm_hours: u32 = 8,
         /// Any by somebody with an administrator's role outside working hours.
         admins_off_hours: bool = true,
+        /// From where values are opened; any from elsewhere. None: not judged.
+        networks: Vec<Network> = Vec::new(),
     }
 }
 

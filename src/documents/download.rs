@@ -113,7 +113,7 @@ pub async fn open(app: &App, asker: &Asker, document: RecordId, requested: Reque
     };
     let others: Vec<_> = Some(known.patient).filter(|of| *of != case.id()).into_iter().collect();
     let receipt = case.tell(fact, Outcome::Success, &others).await?;
-    let opening = Opening::new(app, receipt.clone());
+    let opening = Opening::new(app, asker, receipt.clone());
     let body = opening.open(&permit, &known.sealed_body())?;
     let content = match range.clone() {
         Some(range) => Some(content(app, asker, (&permit, &receipt), &known, range).await?),

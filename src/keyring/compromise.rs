@@ -13,11 +13,12 @@ use wardbook_keys::Before;
 use wardbook_projections::keys::Compromise;
 
 use super::jobs::Progress;
-use super::tell::{self, By};
+use super::tell;
 use super::work::{each, origin, runtime, seen, settled};
 use super::{KeyringError, reindex, reseal, rewrap, rotate};
 use crate::app::App;
 use crate::backup::key_backups::refresh;
+use crate::by::By;
 
 /// Between the new values being seen and the old version being disabled: who has read the old ones opens them meanwhile.
 const GRACE: Duration = Duration::from_millis(200);

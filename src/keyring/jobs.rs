@@ -1,6 +1,6 @@
 //! What is being done with keys in this process: progress for who asks, one hand at a time, and an end when the program ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use utoipa::ToSchema;
-use wardbook_events::TenantId;
+use wardbook_events::{TenantId, UserId};
 
 use super::KeyringError;
 use crate::app::App;
@@ -43,6 +43,8 @@ struct Inner {
     /// Whoever wraps anew holds this: two would only be in each other's way.
     alone: Mutex<()>,
     counted_from: Mutex<Timestamp>,
+    /// Who had values opened from outside the networks of the settings since then.
+    outside: Mutex<HashSet<UserId>>,
     stop: AtomicBool,
 }
 
@@ -55,6 +57,7 @@ impl Keyring {
             threads: Mutex::default(),
             alone: Mutex::default(),
             counted_from: Mutex::new(now),
+            outside: Mutex::default(),
             stop: AtomicBool::new(false),
         }))
     }
@@ -163,6 +166,16 @@ impl Keyring {
     /// Since when uses were not counted.
     pub(super) fn counted_from(&self) -> &Mutex<Timestamp> {
         &self.0.counted_from
+    }
+
+    /// Values were opened for a user who is where nobody of the house is.
+    pub(crate) fn came_from_outside(&self, user: UserId) {
+        self.0.outside.lock().insert(user);
+    }
+
+    /// Who did since the last time.
+    pub(super) fn take_outside(&self) -> HashSet<UserId> {
+        std::mem::take(&mut *self.0.outside.lock())
     }
 }
 

@@ -34,7 +34,6 @@ use crate::disclosure::Refusal;
 use crate::documents::DocumentError;
 
 pub use jobs::{Job, Keyring, Scope};
-pub use tell::By;
 
 /// Why something was not done with keys.
 #[derive(Debug, thiserror::Error)]

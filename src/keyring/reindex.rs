@@ -11,9 +11,10 @@ use wardbook_keys::{KeyState, StoreError};
 
 use super::KeyringError;
 use super::jobs::Progress;
-use super::tell::{self, By};
+use super::tell;
 use super::work::{each, origin, runtime, seen, settled};
 use crate::app::App;
+use crate::by::By;
 
 /// Patients looked up at a time.
 const BATCH: usize = 256;

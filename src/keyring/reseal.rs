@@ -5,9 +5,9 @@ use wardbook_commands::CommandError;
 use wardbook_events::{PatientId, TenantId};
 
 use super::KeyringError;
-use super::tell::By;
 use super::work::origin;
 use crate::app::App;
+use crate::by::By;
 use crate::documents::{DocumentError, reseal_of};
 
 /// Entries looked up at a time.

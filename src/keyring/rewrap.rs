@@ -9,9 +9,10 @@ use wardbook_keys::{KeyState, RootError, RootVersion, StoreError};
 use wardbook_projections::ViewError;
 
 use super::jobs::Progress;
-use super::tell::{self, By};
+use super::tell;
 use super::{KeyringError, Scope};
 use crate::app::App;
+use crate::by::By;
 
 /// Keys of one durable write. Requests that need the key store wait for no more than that.
 const BATCH: usize = 256;

@@ -5,9 +5,10 @@ use wardbook_events::{PatientId, TenantId};
 use wardbook_keys::Due;
 
 use super::jobs::Progress;
-use super::tell::{self, By};
+use super::tell;
 use super::{KeyringError, Scope, reindex, rewrap};
 use crate::app::App;
+use crate::by::By;
 
 /// What is to be made anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use wardbook_events::TenantId;
 use wardbook_events::keys::KeyReason;
 use wardbook_keys::{Due, KeyState, VersionStatus};
 
-use super::tell::By;
 use super::{KeyringError, compromise, reindex, rewrap, rotate, usage};
 use crate::app::App;
+use crate::by::By;
 use crate::config::KeyRotation;
 
 /// Whether a key that was made at this second is old enough at that. Pure.
@@ -43,7 +43,6 @@ pub fn tick(app: &App) -> Result<(), KeyringError> {
     };
     note(keys.renew().map(drop).map_err(KeyringError::from));
     note(keys.write_uses().map_err(KeyringError::from));
-    keys.tell_uses();
     note(usage::hourly(app));
     // Whoever is at it already does the same.
     let Some(_alone) = app.keyring().try_alone() else { return first };
@@ -61,6 +60,19 @@ pub fn tick(app: &App) -> Result<(), KeyringError> {
         Err(error) => note(Err(error.into())),
     }
     first
+}
+
+/// What a start does not put off until [`tick`]: containing what was declared (ENC-12).
+///
+/// # Errors
+/// As [`tick`].
+pub fn begin(app: &App) -> Result<(), KeyringError> {
+    for tenant in app.keys().tenants()? {
+        if compromise::is_due(app, tenant)? {
+            goes_on(compromise::start(app, &By::system(app)?.within(tenant), tenant))?;
+        }
+    }
+    Ok(())
 }
 
 fn root(app: &App) -> Result<(), KeyringError> {

@@ -4,75 +4,26 @@ use uuid::Uuid;
 use wardbook_events::keys::{
     IndexKeyRotated, KeyEvent, KeyLevel, KeyReason, KeyVersionDestroyed, RootKeyRotated, TenantKeyRotated,
 };
-use wardbook_events::{Actor, Client, CorrelationId, EventId, Meta, Outcome, Purpose, TenantId};
+use wardbook_events::{EventId, TenantId};
 use wardbook_ledger::AppendError;
 
 use super::KeyringError;
 use crate::app::App;
-use crate::asker::Asker;
-use crate::clock::NoChance;
+use crate::by::By;
 use crate::disclosure::Refusal;
-
-/// In whose name.
-#[derive(Debug, Clone)]
-pub struct By {
-    meta: Meta,
-    client: Client,
-}
-
-impl By {
-    /// Somebody who was permitted to.
-    #[must_use]
-    pub fn asker(asker: &Asker) -> Self {
-        Self { meta: asker.meta(Outcome::Success), client: asker.client.clone() }
-    }
-
-    /// Nobody: it was due.
-    ///
-    /// # Errors
-    /// If the operating system has no random bytes to give.
-    pub fn system(app: &App) -> Result<Self, NoChance> {
-        let meta = system(app.config().organisation.id, app.new_id()?);
-        Ok(Self { meta, client: Client::default() })
-    }
-
-    /// The same, as it is said in an organisation. Who asked is named in his own only.
-    pub(super) fn within(&self, tenant: TenantId) -> Self {
-        if self.meta.tenant == tenant {
-            return self.clone();
-        }
-        Self { meta: system(tenant, self.meta.correlation.uuid()), client: Client::default() }
-    }
-
-    pub(super) const fn meta(&self) -> &Meta {
-        &self.meta
-    }
-}
-
-fn system(tenant: TenantId, correlation: Uuid) -> Meta {
-    Meta {
-        tenant,
-        actor: Actor::SYSTEM,
-        purpose: Purpose::SystemAdministration,
-        outcome: Outcome::Success,
-        correlation: CorrelationId::new(correlation),
-        causation: None,
-        command: None,
-    }
-}
 
 /// Tells something in an organisation; durable on return.
 pub fn tell(app: &App, by: &By, tenant: TenantId, fact: impl Into<KeyEvent>) -> Result<(), KeyringError> {
-    let By { meta, client } = by.within(tenant);
-    app.tell_blocking(EventId::new(app.new_id()?), fact.into().into(), &meta, &client)?;
+    let by = by.within(tenant);
+    app.tell_blocking(EventId::new(app.new_id()?), fact.into().into(), by.meta(), by.client())?;
     Ok(())
 }
 
 /// Tells something about a version, once: if it was told before, that stands.
 fn tell_once(app: &App, by: &By, tenant: TenantId, what: &str, fact: impl Into<KeyEvent>) -> Result<(), KeyringError> {
-    let By { meta, client } = by.within(tenant);
+    let by = by.within(tenant);
     let id = EventId::new(derived(tenant, what));
-    match app.tell_blocking(id, fact.into().into(), &meta, &client) {
+    match app.tell_blocking(id, fact.into().into(), by.meta(), by.client()) {
         Ok(_) | Err(Refusal::Append(AppendError::IdConflict { .. })) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,14 +1,16 @@
 //! How keys are used (ENC-17): counted each hour in every organisation, and held against what is usual.
 
+use std::collections::HashSet;
+
 use jiff::{SignedDuration, Timestamp};
 use wardbook_events::keys::{KeyEvent, KeyUsesCounted, USERS_MAX, Unusual, UnusualUseSeen, UserUses};
-use wardbook_events::{Client, EventId, Meta, Role};
+use wardbook_events::{Client, EventId, Meta, Role, UserId};
 use wardbook_keys::TenantUses;
 use wardbook_projections::keys::Norm;
 
 use super::KeyringError;
-use super::tell::By;
 use crate::app::App;
+use crate::by::By;
 use crate::config::KeyUsage;
 
 /// Counted for so long, then told.
@@ -25,15 +27,19 @@ pub struct Habit {
     pub is_admin: bool,
     /// The organisation did not work at any end of this hour.
     pub is_off_hours: bool,
+    /// Came from outside the networks of the settings, once at least.
+    pub is_outside: bool,
 }
 
 /// Whether a user's hour was unusual: the gravest reason. Pure.
 #[must_use]
 pub fn judge(settings: &KeyUsage, opens: u64, habit: &Habit) -> Option<Unusual> {
-    let KeyUsage { hour_max, norm_times, norm_least, norm_hours, admins_off_hours } = *settings;
+    let KeyUsage { hour_max, norm_times, norm_least, norm_hours, admins_off_hours, .. } = *settings;
     let (norm, usual) = (habit.norm, habit.norm.usual());
     if hour_max > 0 && opens > hour_max {
         Some(Unusual::BeyondBound)
+    } else if opens > 0 && habit.is_outside {
+        Some(Unusual::UnknownNetwork)
     } else if admins_off_hours && opens > 0 && habit.is_admin && habit.is_off_hours {
         Some(Unusual::OffHours)
     } else if norm_times > 0
@@ -75,10 +81,11 @@ pub fn last(app: &App) -> Result<(), KeyringError> {
 
 fn count(app: &App, from: Timestamp, until: Timestamp) -> Result<(), KeyringError> {
     let by = By::system(app)?;
+    let outside = app.keyring().take_outside();
     for used in app.keys().take_uses() {
         let by = by.within(used.tenant);
         let mut events = vec![KeyEvent::from(counted(&used, from, until))];
-        events.extend(unusual(app, &used, from, until)?.into_iter().map(KeyEvent::from));
+        events.extend(unusual(app, &used, &outside, from, until)?.into_iter().map(KeyEvent::from));
         let mut drafts = Vec::with_capacity(events.len());
         let mut cause = None;
         for event in events {
@@ -102,6 +109,7 @@ fn counted(used: &TenantUses, from: Timestamp, until: Timestamp) -> KeyUsesCount
 fn unusual(
     app: &App,
     used: &TenantUses,
+    outside: &HashSet<UserId>,
     from: Timestamp,
     until: Timestamp,
 ) -> Result<Vec<UnusualUseSeen>, KeyringError> {
@@ -114,7 +122,7 @@ fn unusual(
         let norm = app.views().keys.norm(used.tenant, caller.user)?;
         let known = app.views().principal(caller.user)?;
         let is_admin = known.is_some_and(|known| ADMINS.iter().any(|role| known.principal.roles.contains(role)));
-        let habit = Habit { norm, is_admin, is_off_hours };
+        let habit = Habit { norm, is_admin, is_off_hours, is_outside: outside.contains(&caller.user) };
         if let Some(unusual) = judge(settings, caller.opens / hours, &habit) {
             seen.push(UnusualUseSeen { user: caller.user, opens: caller.opens, usual: norm.usual(), unusual });
         }
@@ -132,7 +140,7 @@ mod tests {
 
     fn habit(hours: u32, usual: u64) -> Habit {
         let norm = Norm { hours, opens: usual * u64::from(hours) };
-        Habit { norm, is_admin: false, is_off_hours: false }
+        Habit { norm, is_admin: false, is_off_hours: false, is_outside: false }
     }
 
     #[test]
@@ -152,6 +160,14 @@ mod tests {
         assert_eq!(judge(&settings, 20_001, &habit(0, 0)), Some(Unusual::BeyondBound));
         assert_eq!(judge(&settings, 20_001, &habit(99, 19_000)), Some(Unusual::BeyondBound), "whatever is usual");
         assert_eq!(judge(&KeyUsage { hour_max: 0, ..settings }, u64::MAX, &habit(0, 0)), None);
+    }
+
+    #[test]
+    fn nobody_opens_anything_from_an_unknown_network() {
+        let outside = Habit { is_outside: true, ..habit(50, 10) };
+        assert_eq!(judge(&KeyUsage::default(), 1, &outside), Some(Unusual::UnknownNetwork));
+        assert_eq!(judge(&KeyUsage::default(), 0, &outside), None);
+        assert_eq!(judge(&KeyUsage::default(), 20_001, &outside), Some(Unusual::BeyondBound), "the gravest is told");
     }
 
     #[test]

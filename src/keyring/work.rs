@@ -8,8 +8,8 @@ use wardbook_events::{Client, PatientId, TenantId};
 
 use super::KeyringError;
 use super::jobs::Progress;
-use super::tell::By;
 use crate::app::App;
+use crate::by::By;
 use crate::sessions::ending::own_origin;
 
 /// Commands that are carried out at the same time: they share a flush, and leave the ledger to others.

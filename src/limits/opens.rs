@@ -44,8 +44,8 @@ impl Opens {
         }
     }
 
-    /// A value was opened for a user.
-    pub fn opened(&self, user: UserId) {
+    /// Values were opened for a user.
+    pub fn opened(&self, user: UserId, values: u32) {
         let now = self.clock.passed();
         let mut users = self.users.lock();
         if users.len() >= self.users_max && !users.contains_key(&user) {
@@ -53,7 +53,7 @@ impl Opens {
             users.retain(|_, at| *at > now);
         }
         let at = users.entry(user).or_insert(now);
-        *at = now.max(*at).saturating_add(self.interval);
+        *at = now.max(*at).saturating_add(self.interval.saturating_mul(values));
     }
 }
 
@@ -72,14 +72,14 @@ mod tests {
         let opens = Opens::new(60, 60, 1_000, clock.clone()).unwrap();
         for _ in 0..60 {
             assert_eq!(opens.may(user(1)), Ok(()));
-            opens.opened(user(1));
+            opens.opened(user(1), 1);
         }
         assert_eq!(opens.may(user(1)), Err(1));
         assert_eq!(opens.may(user(2)), Ok(()), "nobody pays for another");
         // One large answer after another is paid for in time.
         clock.advance(SignedDuration::from_secs(1));
         assert_eq!(opens.may(user(1)), Ok(()));
-        (0..31).for_each(|_| opens.opened(user(1)));
+        opens.opened(user(1), 31);
         assert_eq!(opens.may(user(1)), Err(31));
         clock.advance(SignedDuration::from_secs(30));
         assert_eq!(opens.may(user(1)), Err(1));
@@ -92,9 +92,9 @@ mod tests {
     fn those_who_rest_are_forgotten() {
         let clock = Clock::set_to("2026-03-01T12:00:00Z".parse().unwrap());
         let opens = Opens::new(60, 60, 100, clock.clone()).unwrap();
-        (0..100).for_each(|number| opens.opened(user(number)));
+        (0..100).for_each(|number| opens.opened(user(number), 1));
         clock.advance(SignedDuration::from_mins(1));
-        opens.opened(user(1_000));
+        opens.opened(user(1_000), 1);
         assert_eq!(opens.users.lock().len(), 1);
     }
 }

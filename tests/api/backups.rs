@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use wardbook::app::{App, OpenError, OpenOptions};
 use wardbook::backup::{
-    self, Asked, By, Catalog, Manifest, Place, Reach, Restore, RestoreError, Setup, key_backups, schedule,
+    self, Asked, Catalog, Manifest, Place, Reach, Restore, RestoreError, Setup, key_backups, schedule,
 };
+use wardbook::by::By;
 use wardbook::clock::{Chance, Clock};
 use wardbook::config::{self, Config, DataDir};
 use wardbook_events::backups::{BackupCreated, BackupKind};

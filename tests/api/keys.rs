@@ -386,7 +386,7 @@ fn use_is_counted_each_hour_and_what_is_unusual_raises_an_alert() {
     let last = seen.last().unwrap();
     assert_eq!((&last["unusual"], &last["usual"]), (&json!("beyond-bound"), &json!(opens)), "{seen:?}");
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
-    metrics::with_local_recorder(&recorder, || house.tick());
+    metrics::with_local_recorder(&recorder, || house.test.app.keys().tell_uses());
     let metrics = recorder.handle().render();
     for (name, count) in [("seals", None), ("opens", Some(house.test.app.keys().uses().opens)), ("cache_hits", None)] {
         let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("wardbook_key_{name}_total ")));
@@ -400,6 +400,22 @@ fn use_is_counted_each_hour_and_what_is_unusual_raises_an_alert() {
     });
     assert_eq!((&alert["severity"], &alert["user"]), (&json!("critical"), &last["user"]), "{alert}");
     assert_eq!(house.status_of(&security)["counted_until"], "2026-03-01T14:00:00Z");
+}
+
+#[test]
+fn use_from_where_nobody_of_the_house_is_raises_an_alert() {
+    let mut config = quick_config();
+    config.keys.usage.networks = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let house = House::with(config, 1);
+    house.tick();
+    house.everybody_opens();
+    house.test.clock.advance(SignedDuration::from_mins(60));
+    house.tick();
+    let seen = house.told("keys.unusual-use-seen");
+    assert!(seen.len() == 1 && seen[0]["unusual"] == "unknown-network", "{seen:?}");
+    house.test.clock.advance(SignedDuration::from_mins(60));
+    house.tick();
+    assert_eq!(house.told("keys.unusual-use-seen").len(), 1, "what is told is not told again");
 }
 
 impl House {

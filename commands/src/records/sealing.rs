@@ -107,21 +107,15 @@ impl Commands {
         &self,
         permit: &Permit,
         origin: &Origin,
-        (patient, record): (PatientId, RecordId),
+        about: (PatientId, RecordId),
         expected: Option<u64>,
         body: RecordBody,
     ) -> Result<Done<()>, CommandError> {
-        let context = Authority::new(permit, origin, |action| action == Action::AmendRecord)?
-            .about_record(patient, record)?
-            .context();
-        let bytes = origin.known_by("amend-record", &(patient, record, expected, &body))?;
-        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
-        self.run(task, move |desk| {
-            let state = load(desk, patient, record, None)?;
-            let field = body_field(&state.of(patient)?.sensitivity);
-            let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, &body)?;
-            let amend = Command::Amend { patient, record, year: body.year(), body: sealed.into_ciphertext() };
-            Ok(decide(&state, amend, &context)?)
+        let ((patient, record), year) = (about, body.year());
+        let seen = (expected, origin.known_by("amend-record", &(patient, record, expected, &body))?);
+        self.on_record((permit, Action::AmendRecord), origin, about, seen, move |keys, tenant, labels| {
+            let sealed = keys.seal(tenant, patient, &stream(record), body_field(labels), &body)?;
+            Ok(Command::Amend { patient, record, year, body: sealed.into_ciphertext() })
         })
         .await
     }
@@ -134,16 +128,13 @@ impl Commands {
         &self,
         permit: &Permit,
         origin: &Origin,
-        (patient, record): (PatientId, RecordId),
+        about: (PatientId, RecordId),
         expected: Option<u64>,
     ) -> Result<Done<()>, CommandError> {
-        let context = Authority::new(permit, origin, |action| action == Action::SignRecord)?
-            .about_record(patient, record)?
-            .context();
-        let bytes = origin.known_by("sign-record", &(patient, record, expected))?;
-        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
-        self.run(task, move |desk| {
-            Ok(decide(&*load(desk, patient, record, None)?, Command::Sign { patient, record }, &context)?)
+        let (patient, record) = about;
+        let seen = (expected, origin.known_by("sign-record", &(patient, record, expected))?);
+        self.on_record((permit, Action::SignRecord), origin, about, seen, move |_, _, _| {
+            Ok(Command::Sign { patient, record })
         })
         .await
     }
@@ -156,21 +147,16 @@ impl Commands {
         &self,
         permit: &Permit,
         origin: &Origin,
-        (patient, record): (PatientId, RecordId),
+        about: (PatientId, RecordId),
         expected: Option<u64>,
         text: Text,
     ) -> Result<Done<()>, CommandError> {
-        let context = Authority::new(permit, origin, |action| action == Action::AddAddendum)?
-            .about_record(patient, record)?
-            .context();
-        let bytes = origin.known_by("add-addendum", &(patient, record, expected, &text))?;
-        let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
+        let (patient, record) = about;
+        let seen = (expected, origin.known_by("add-addendum", &(patient, record, expected, &text))?);
         let addendum = Addendum { text };
-        self.run(task, move |desk| {
-            let state = load(desk, patient, record, None)?;
-            let field = addendum_field(&state.of(patient)?.sensitivity);
-            let sealed = desk.keys.seal(context.tenant, patient, &stream(record), field, &addendum)?;
-            Ok(decide(&state, Command::AddAddendum { patient, record, text: sealed.into_ciphertext() }, &context)?)
+        self.on_record((permit, Action::AddAddendum), origin, about, seen, move |keys, tenant, labels| {
+            let sealed = keys.seal(tenant, patient, &stream(record), addendum_field(labels), &addendum)?;
+            Ok(Command::AddAddendum { patient, record, text: sealed.into_ciphertext() })
         })
         .await
     }
@@ -183,16 +169,34 @@ impl Commands {
         &self,
         permit: &Permit,
         origin: &Origin,
-        (patient, record): (PatientId, RecordId),
+        about: (PatientId, RecordId),
         expected: Option<u64>,
     ) -> Result<Done<()>, CommandError> {
-        let context = Authority::new(permit, origin, |action| action == Action::RetractRecord)?
-            .about_record(patient, record)?
-            .context();
-        let bytes = origin.known_by("retract-record", &(patient, record, expected))?;
+        let (patient, record) = about;
+        let seen = (expected, origin.known_by("retract-record", &(patient, record, expected))?);
+        self.on_record((permit, Action::RetractRecord), origin, about, seen, move |_, _, _| {
+            Ok(Command::Retract { patient, record })
+        })
+        .await
+    }
+
+    /// A command on an entry that is there, if it still is at the version that the caller has seen. `command` is made for the
+    /// entry's labels.
+    async fn on_record(
+        &self,
+        (permit, action): (&Permit, Action),
+        origin: &Origin,
+        (patient, record): (PatientId, RecordId),
+        (expected, bytes): (Option<u64>, Vec<u8>),
+        command: impl Fn(&Keys, TenantId, &[Sensitivity]) -> Result<Command, CommandError> + Send + Sync + 'static,
+    ) -> Result<Done<()>, CommandError> {
+        let context =
+            Authority::new(permit, origin, |allowed| allowed == action)?.about_record(patient, record)?.context();
         let task = Task::new(context, origin, stream(record), bytes, ()).expecting(expected);
         self.run(task, move |desk| {
-            Ok(decide(&*load(desk, patient, record, None)?, Command::Retract { patient, record }, &context)?)
+            let state = load(desk, patient, record, None)?;
+            let command = command(desk.keys, context.tenant, &state.of(patient)?.sensitivity)?;
+            Ok(decide(&state, command, &context)?)
         })
         .await
     }

@@ -187,9 +187,12 @@ fn policies_and_limits_alarm() {
 
 #[test]
 fn unusual_use_of_keys_is_about_the_user_who_used_them() {
-    for (unusual, severity) in
-        [(Unusual::BeyondNorm, High), (Unusual::OffHours, High), (Unusual::BeyondBound, Critical)]
-    {
+    for (unusual, severity) in [
+        (Unusual::BeyondNorm, High),
+        (Unusual::OffHours, High),
+        (Unusual::UnknownNetwork, High),
+        (Unusual::BeyondBound, Critical),
+    ] {
         let seen = UnusualUseSeen { user: user(7), opens: 9_000, usual: 40, unusual };
         assert_eq!(
             raised(KeyEvent::from(seen), NOTHING),

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use serde_json::json;
-use wardbook::backup::{self, Asked, By};
+use wardbook::backup::{self, Asked};
+use wardbook::by::By;
 use wardbook::disclosure::allow;
 use wardbook_events::Role;
 use wardbook_events::backups::BackupKind;

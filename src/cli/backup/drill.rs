@@ -2,7 +2,8 @@
 
 use clap::Args;
 use serde_json::json;
-use wardbook::backup::{self, By};
+use wardbook::backup;
+use wardbook::by::By;
 use wardbook::disclosure::allow;
 use wardbook_events::Role;
 use wardbook_policy::{Action, Target};

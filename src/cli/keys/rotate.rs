@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use wardbook::by::By;
 use wardbook::disclosure::allow;
-use wardbook::keyring::By;
 use wardbook::keyring::rotate::{Asked, Rotated, rotate};
 use wardbook_events::{PatientId, Role};
 use wardbook_policy::{Action, Target};

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use wardbook::backup::{self, By, Place, Reach, Verified};
+use wardbook::backup::{self, Place, Reach, Verified};
+use wardbook::by::By;
 use wardbook_events::backups::BackupKind;
 use wardbook_events::{BackupId, PatientId, Role};
 
