@@ -98,7 +98,7 @@ pub struct EmergencyAnswer {
     #[schema(inline)]
     state: ReviewState,
     #[serde(skip_serializing_if = "Option::is_none")]
-    review: Option<ReviewAnswer>,
+    review: Option<EmergencyReviewAnswer>,
     /// What was opened in it: `patient:ID` for master data, `record:ID` for an entry.
     #[serde(skip_serializing_if = "Option::is_none")]
     touched: Option<Vec<String>>,
@@ -106,7 +106,7 @@ pub struct EmergencyAnswer {
 
 /// A judgement.
 #[derive(Serialize, ToSchema)]
-pub struct ReviewAnswer {
+pub struct EmergencyReviewAnswer {
     #[schema(value_type = uuid::Uuid)]
     by: UserId,
     #[schema(value_type = String)]
@@ -139,7 +139,7 @@ impl EmergencyAnswer {
             live: known.is_live(now),
             review_due_at: known.review_due_at,
             state: ReviewState::of(known, now),
-            review: known.review.as_ref().map(|review| ReviewAnswer {
+            review: known.review.as_ref().map(|review| EmergencyReviewAnswer {
                 by: review.by,
                 at: review.at,
                 outcome: review.outcome,

@@ -82,7 +82,7 @@ pub struct HoldingAnswer {
 
 /// A campaign.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReviewAnswer {
+pub struct CampaignAnswer {
     /// The campaign.
     #[schema(value_type = uuid::Uuid)]
     pub review: ReviewId,
@@ -111,7 +111,7 @@ pub struct ReviewAnswer {
     pub left: u32,
 }
 
-impl ReviewAnswer {
+impl CampaignAnswer {
     /// As it stands now.
     #[must_use]
     pub fn at(now: Timestamp, review: Review) -> Self {
@@ -140,7 +140,7 @@ pub struct Evidence {
     #[schema(value_type = String)]
     pub at: Timestamp,
     /// The campaign.
-    pub campaign: ReviewAnswer,
+    pub campaign: CampaignAnswer,
     /// What was decided, by user and role.
     pub decisions: Vec<HoldingAnswer>,
 }
@@ -177,7 +177,7 @@ pub fn of(app: &App, review: Review) -> Result<Evidence, Problem> {
     Ok(Evidence {
         log: app.config().ledger.origin.clone(),
         at,
-        campaign: ReviewAnswer::at(at, review),
+        campaign: CampaignAnswer::at(at, review),
         decisions: holdings(app, id, true)?,
     })
 }

@@ -170,6 +170,36 @@ fn domain_crates_have_neither_clock_nor_chance() {
     }
 }
 
+/// The names under which the types of a file stand in the OpenAPI document.
+fn schemas(text: &str) -> Vec<String> {
+    let (mut found, mut is_schema, mut name) = (Vec::new(), false, None);
+    for line in text.lines().map(str::trim) {
+        is_schema |= line.starts_with("#[derive(") && line.contains("ToSchema");
+        if let Some((_, other)) = line.split_once("#[schema(as = ") {
+            name = other.split([')', ',']).next().map(str::to_owned);
+        }
+        let words: Vec<_> = line.split([' ', '<', '(', '{', ';']).collect();
+        let own = words.iter().position(|word| ["struct", "enum"].contains(word)).and_then(|at| words.get(at + 1));
+        if let Some(own) = own.filter(|_| is_schema && !line.starts_with("//")) {
+            found.push(name.take().unwrap_or_else(|| (*own).to_owned()));
+            is_schema = false;
+        }
+    }
+    found
+}
+
+/// Of two types of one name the OpenAPI document has one, and says of the other what is not so.
+#[test]
+fn no_two_schemas_have_one_name() {
+    let mut homes = BTreeMap::<String, Vec<PathBuf>>::new();
+    for (file, text) in sources() {
+        schemas(&text).into_iter().for_each(|name| homes.entry(name).or_default().push(file.clone()));
+    }
+    assert!(homes.len() > 150 && homes.contains_key("BackupJob"), "{} schemas", homes.len());
+    homes.retain(|_, files| files.len() > 1);
+    assert!(homes.is_empty(), "{homes:?}");
+}
+
 #[test]
 fn no_test_is_switched_off() {
     let attribute = ["#[", "ignore"].concat();

@@ -9,9 +9,7 @@ apt_need curl curl
 bench_start
 postgres_start
 
-step "build"
-cargo build --release --locked --quiet --bin wardbook
-WARDBOOK="$CARGO_TARGET_DIR/release/wardbook"
+WARDBOOK=$(bench_wardbook)
 files="${WARDBOOK_BENCH_FILES:-tests/fixtures/fhir}"
 house_fill "$WORK/data" "$files"
 # The stages' times come in a header, for every answer; they are averaged over a sample at the end.
@@ -27,7 +25,7 @@ note "$(wc -l <"$WORK/patients.txt") patients"
 cat >"$WORK/read.lua" <<'LUA'
 local patients = {}
 for line in io.lines(os.getenv("PATIENTS")) do patients[#patients + 1] = line end
-local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Purpose-Of-Use"] = "TREAT" }
+local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Purpose-Of-Use"] = "TREAT", ["User-Agent"] = os.getenv("HOUSE_AGENT") }
 local turn = 0
 local first = 0
 function setup(thread) thread:set("first", first); first = first + 7 end
@@ -49,6 +47,7 @@ for connections in 1 16 64; do
   PATIENTS="$WORK/patients.txt" TOKEN="$token" wrk -t "$threads" -c "$connections" -d "${SECONDS_EACH}s" -s "$WORK/read.lua" \
     "http://$HOUSE_ADDRESS" >"$WORK/wrk-$connections.txt"
   read -r _ rate p50 p99 p999 errors < <(grep '^result' "$WORK/wrk-$connections.txt")
+  no_errors "$errors"
   read -r peer _ < <(postgres_measure "$connections" "$SECONDS_EACH")
   printf '   %11d %10d %10s %10s %10s %8d %12d %8s\n' "$connections" "$rate" "$p50" "$p99" "$p999" "$errors" "$peer" \
     "$(awk -v a="$rate" -v b="$peer" 'BEGIN { printf "%.2f", a / b }')"
@@ -57,7 +56,7 @@ note "goal: at least 3 times PostgreSQL through the whole stack"
 
 step "share of time in each stage (one client, 300 reads)"
 for patient in $(shuf -r -n 300 "$WORK/patients.txt"); do
-  curl -sS -o /dev/null -D - "http://$HOUSE_ADDRESS/v1/patients/$patient" -H "Authorization: Bearer $token" -H 'Purpose-Of-Use: TREAT'
+  curl -sS -A "$HOUSE_AGENT" -o /dev/null -D - "http://$HOUSE_ADDRESS/v1/patients/$patient" -H "Authorization: Bearer $token" -H 'Purpose-Of-Use: TREAT'
 done | tr -d '\r' | awk -F': *' '
   tolower($1) == "server-timing" {
     reads++

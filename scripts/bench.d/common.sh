@@ -19,6 +19,18 @@ bench_start() {
   awk -v cores="$(nproc)" '$1 > cores / 2 { print "   NOT QUIET: other programs are running, the figures will be too low" }' /proc/loadavg
 }
 
+# bench_wardbook: prints the path of the release build; WARDBOOK_BIN is one that is there already.
+bench_wardbook() {
+  if [ -z "${WARDBOOK_BIN:-}" ]; then
+    step "build" >&2
+    cargo build --release --locked --quiet --bin wardbook >&2
+  fi
+  echo "${WARDBOOK_BIN:-$CARGO_TARGET_DIR/release/wardbook}"
+}
+
+# no_errors COUNT: figures of refusals are none.
+no_errors() { [ "$1" -eq 0 ] || die "$1 requests were refused: what was measured is not what was meant"; }
+
 # run_example PACKAGE NAME ARGUMENTS...: builds and runs an example; with TIME_MEMORY its peak memory is told.
 run_example() {
   local package=$1 name=$2

@@ -9,9 +9,7 @@ apt_need curl curl
 apt_need openssl openssl
 bench_start
 
-step "build"
-cargo build --release --locked --quiet --bin wardbook
-WARDBOOK="$CARGO_TARGET_DIR/release/wardbook"
+WARDBOOK=$(bench_wardbook)
 house_fill "$WORK/plain" tests/fixtures/fhir
 house_serve "$WORK/plain" "$(free_port)" "$WORK/plain.log"
 house_patients tests/fixtures/fhir >"$WORK/patients.txt"
@@ -31,7 +29,7 @@ serve tls-data https
 cat >"$WORK/read.lua" <<'LUA'
 local patients, turn = {}, 0
 for line in io.lines(os.getenv("PATIENTS")) do patients[#patients + 1] = line end
-local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Purpose-Of-Use"] = "TREAT" }
+local headers = { ["Authorization"] = "Bearer " .. os.getenv("TOKEN"), ["Purpose-Of-Use"] = "TREAT", ["User-Agent"] = os.getenv("HOUSE_AGENT") }
 function request()
   turn = turn + 1
   return wrk.format("GET", "/v1/patients/" .. patients[turn % #patients + 1], headers)
@@ -51,6 +49,7 @@ printf '   %11s %10s %10s %8s %8s\n' connections plain TLS ratio errors
 for connections in 1 16 64; do
   read -r plain wrong < <(measure plain "$connections")
   read -r tls bad < <(measure tls-data "$connections")
+  no_errors $((wrong + bad))
   printf '   %11d %10d %10d %8s %8d\n' "$connections" "$plain" "$tls" "$(awk -v a="$tls" -v b="$plain" 'BEGIN { printf "%.2f", a / b }')" $((wrong + bad))
 done
 

@@ -6,6 +6,8 @@ HOUSE_USERS="admin:admin registrar:registrar physician:physician nurse:nurse bil
 HOUSE_ADDRESS=""
 HOUSE_SCHEME=http
 HOUSE_CA=""
+# A session ends when another program uses it: whoever goes on with a login in a program of his own names that one.
+export HOUSE_AGENT="${HOUSE_AGENT:-wardbook-house}"
 
 # house_fill DIR FILES: creates keys and ledger, a user of each role, and imports the patients. Does nothing that was done before.
 house_fill() {
@@ -36,7 +38,8 @@ house_password() { awk -v name="$1" '$1 == name { print $3 }' "$HOUSE_DATA/demo-
 # than a person.
 house_settings() {
   printf '[organisation]\nworking_hours = ""\n[login]\nsecond_factor = "nobody"\n[rates]\n'
-  printf '%s = 0\n' user_per_minute session_per_minute auth_per_minute read_per_minute write_per_minute public_per_minute patients_per_hour
+  printf '%s = 0\n' user_per_minute session_per_minute auth_per_minute read_per_minute write_per_minute public_per_minute \
+    patients_per_hour opens_per_minute
 }
 
 # house_tls DIR: certificates below DIR, prints the settings that go with them; what is served afterwards is served over TLS.
@@ -69,13 +72,13 @@ house_serve() {
 
 # house_login NAME: prints an access token.
 house_login() {
-  curl -sSf "$HOUSE_SCHEME://$HOUSE_ADDRESS/v1/auth/login" -H 'Content-Type: application/json' \
+  curl -sSf -A "$HOUSE_AGENT" "$HOUSE_SCHEME://$HOUSE_ADDRESS/v1/auth/login" -H 'Content-Type: application/json' \
     -d "{\"username\":\"$1\",\"password\":\"$(house_password "$1")\"}" | jq -r .access_token
 }
 
 # house_call TOKEN METHOD PATH [JSON]: one request; prints the answer's body.
 house_call() {
-  curl -sSf -X "$2" "$HOUSE_SCHEME://$HOUSE_ADDRESS$3" -H "Authorization: Bearer $1" -H 'Content-Type: application/json' ${4:+-d "$4"}
+  curl -sSf -A "$HOUSE_AGENT" -X "$2" "$HOUSE_SCHEME://$HOUSE_ADDRESS$3" -H "Authorization: Bearer $1" -H 'Content-Type: application/json' ${4:+-d "$4"}
 }
 
 # house_assign FILES: puts physician and nurse on every patient's care team, as the registrar, and prints the patients' ids.

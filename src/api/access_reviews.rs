@@ -17,7 +17,7 @@ use crate::api::patients::seen;
 use crate::api::problem::{Kind, Problem, ProblemBody};
 use crate::api::{answer, schema};
 use crate::disclosure::allow;
-use crate::evidence::{self, Evidence, HoldingAnswer, ReviewAnswer};
+use crate::evidence::{self, CampaignAnswer, Evidence, HoldingAnswer};
 
 /// A new campaign.
 #[derive(Deserialize, ToSchema)]
@@ -56,7 +56,7 @@ pub struct OpenedAnswer {
 /// One page of campaigns, newest first.
 #[derive(Serialize, ToSchema)]
 pub struct ReviewsAnswer {
-    reviews: Vec<ReviewAnswer>,
+    reviews: Vec<CampaignAnswer>,
     /// To be sent as `cursor` for the next page; missing on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
@@ -66,7 +66,7 @@ pub struct ReviewsAnswer {
 #[derive(Serialize, ToSchema)]
 pub struct WholeReview {
     #[serde(flatten)]
-    campaign: ReviewAnswer,
+    campaign: CampaignAnswer,
     decisions: Vec<HoldingAnswer>,
 }
 
@@ -126,7 +126,7 @@ pub async fn list_reviews(caller: Caller, query: web::Query<ReviewsQuery>) -> Re
     let limit = limit(caller.app.config(), query.limit)?;
     let page = caller.app.views().access_reviews.list(permit.tenant(), query.cursor, limit)?;
     let now = caller.app.now();
-    let reviews = page.items.into_iter().map(|review| ReviewAnswer::at(now, review)).collect();
+    let reviews = page.items.into_iter().map(|review| CampaignAnswer::at(now, review)).collect();
     answer::json(StatusCode::OK, &ReviewsAnswer { reviews, next: page.next })
 }
 
@@ -142,7 +142,7 @@ pub async fn read_review(caller: Caller, review: web::Path<ReviewId>) -> Result<
     let found = find(&caller, *review)?;
     let app = caller.app.clone();
     let decisions = web::block(move || evidence::holdings(&app, *review, false)).await??;
-    let campaign = ReviewAnswer::at(caller.app.now(), found);
+    let campaign = CampaignAnswer::at(caller.app.now(), found);
     answer::json(StatusCode::OK, &WholeReview { campaign, decisions })
 }
 

@@ -272,7 +272,7 @@ pub async fn read_jwks(anyone: Anyone) -> Result<HttpResponse, Problem> {
 /// How the keys are changed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RotateBody {
+pub struct TokenKeysBody {
     /// The older keys are good no more, at once: somebody else may have one. Everybody must renew or log in.
     #[serde(default)]
     drop_old: bool,
@@ -280,19 +280,19 @@ pub struct RotateBody {
 
 /// The keys after a change.
 #[derive(Serialize, ToSchema)]
-pub struct RotateAnswer {
+pub struct TokenKeysAnswer {
     /// How many there are.
     keys: usize,
 }
 
 /// Makes a new key that signs access tokens from now on.
-#[utoipa::path(tag = "auth", security(("bearer" = [])), request_body = RotateBody, responses(
-    (status = 200, description = "done", body = RotateAnswer),
+#[utoipa::path(tag = "auth", security(("bearer" = [])), request_body = TokenKeysBody, responses(
+    (status = 200, description = "done", body = TokenKeysAnswer),
     (status = 401, description = "there is no live session, or a fresh proof is needed", body = ProblemBody),
     (status = 403, description = "your roles do not allow this", body = ProblemBody),
 ))]
 #[post("/v1/auth/keys/rotate")]
-pub async fn rotate_keys(caller: Caller, body: web::Json<RotateBody>) -> Result<HttpResponse, Problem> {
+pub async fn rotate_keys(caller: Caller, body: web::Json<TokenKeysBody>) -> Result<HttpResponse, Problem> {
     let app = &caller.app;
     allow(app, &caller.asker, Action::ManageSessions, Target::Tenant).await?;
     let (changing, asker, drop_old) = (app.clone(), caller.asker.clone(), body.drop_old);
@@ -301,5 +301,5 @@ pub async fn rotate_keys(caller: Caller, body: web::Json<RotateBody>) -> Result<
         TokenKeysError::Untold(refusal) => refusal.into(),
         other => Problem::internal("a token key was not changed", &other),
     })?;
-    answer::json(StatusCode::OK, &RotateAnswer { keys: app.tokens().jwks().keys.len() })
+    answer::json(StatusCode::OK, &TokenKeysAnswer { keys: app.tokens().jwks().keys.len() })
 }

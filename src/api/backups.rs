@@ -31,7 +31,7 @@ pub enum Kinds {
 /// Which backup to make.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreateBody {
+pub struct BackupBody {
     /// Full if one is due, else incremental, if not given.
     #[serde(default)]
     kind: Option<Kinds>,
@@ -207,13 +207,13 @@ pub async fn list_backups(caller: Caller, query: web::Query<BackupsQuery>) -> Re
 }
 
 /// Begins to make a backup; requests go on meanwhile. `GET /v1/backups` tells how far it is.
-#[utoipa::path(tag = "backups", security(("bearer" = [])), request_body = CreateBody, responses(
+#[utoipa::path(tag = "backups", security(("bearer" = [])), request_body = BackupBody, responses(
     (status = 202, description = "it has begun"),
     (status = 403, description = "your roles do not allow this", body = ProblemBody),
     (status = 409, description = "the settings name no place, or something else is being done", body = ProblemBody),
 ))]
 #[post("/v1/backups")]
-pub async fn create_backup(caller: Caller, body: web::Json<CreateBody>) -> Result<HttpResponse, Problem> {
+pub async fn create_backup(caller: Caller, body: web::Json<BackupBody>) -> Result<HttpResponse, Problem> {
     let by = may(&caller).await?;
     let app = caller.app.clone();
     let asked = match body.kind {

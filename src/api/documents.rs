@@ -110,7 +110,7 @@ impl DocumentAnswer {
 
 /// One page of documents, newest first.
 #[derive(Serialize, ToSchema)]
-pub struct ListAnswer {
+pub struct DocumentsAnswer {
     documents: Vec<DocumentAnswer>,
     /// To be sent as `cursor` for the next page; missing on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ pub struct ChangedAnswer {
 
 /// Lists the documents of a chart, newest first, without their content. Those that the caller may not see are not on it.
 #[utoipa::path(tag = "documents", security(("bearer" = [])), params(("patient" = uuid::Uuid, Path), ListQuery), responses(
-    (status = 200, description = "a page of documents", body = ListAnswer),
+    (status = 200, description = "a page of documents", body = DocumentsAnswer),
     (status = 404, description = "no such patient, or not for you", body = ProblemBody),
 ))]
 #[get("/v1/patients/{patient}/documents")]
@@ -161,7 +161,7 @@ pub async fn list_documents(
         let body = opening.open(&permit, &known.sealed_body())?;
         documents.push(DocumentAnswer::new(known, body));
     }
-    answer::receipted(StatusCode::OK, &ListAnswer { documents, next: page.next }, &opening.into_receipt())
+    answer::receipted(StatusCode::OK, &DocumentsAnswer { documents, next: page.next }, &opening.into_receipt())
 }
 
 /// Downloads a document, or the part of it that `Range` names. Each download is an event first.

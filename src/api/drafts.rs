@@ -53,7 +53,7 @@ pub struct DraftAnswer {
     #[schema(value_type = String)]
     saved_at: Timestamp,
     /// What was written so far; not in lists.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Value, required = false)]
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Value>,
 }

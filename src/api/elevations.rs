@@ -21,7 +21,7 @@ use crate::disclosure::allow;
 /// What is asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RequestBody {
+pub struct ElevationBody {
     /// `admin`, `security-admin`, `system-admin` or `database-admin`.
     #[schema(value_type = schema::Role)]
     role: Role,
@@ -155,16 +155,16 @@ pub struct ElevationsQuery {
 }
 
 /// Asks for a role for a short time. With `emergency` it is there when this answers.
-#[utoipa::path(tag = "elevations", security(("bearer" = [])), request_body = RequestBody, responses(
+#[utoipa::path(tag = "elevations", security(("bearer" = [])), request_body = ElevationBody, responses(
     (status = 201, description = "asked for, or in an emergency granted", body = RequestedAnswer),
     (status = 403, description = "your roles do not allow this", body = ProblemBody),
     (status = 409, description = "held already, still open, or to be kept apart from a role held", body = ProblemBody),
     (status = 422, description = "not a role for a short time, too long, or no reason", body = ProblemBody),
 ))]
 #[post("/v1/elevations")]
-pub async fn request_elevation(caller: Caller, body: web::Json<RequestBody>) -> Result<HttpResponse, Problem> {
+pub async fn request_elevation(caller: Caller, body: web::Json<ElevationBody>) -> Result<HttpResponse, Problem> {
     let (permit, _) = allow(&caller.app, &caller.asker, Action::RequestElevation, Target::Tenant).await?;
-    let RequestBody { role, minutes, reason, emergency } = body.into_inner();
+    let ElevationBody { role, minutes, reason, emergency } = body.into_inner();
     let request = RequestElevation { role, lasts_s: minutes.saturating_mul(60), reason, emergency };
     let lasts_max_s = caller.app.config().elevations.minutes_max.saturating_mul(60);
     let done = caller.app.commands().request_elevation(&permit, &caller.origin()?, request, lasts_max_s).await?;

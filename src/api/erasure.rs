@@ -27,7 +27,7 @@ use crate::erasure::{
 /// What is asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RequestBody {
+pub struct ErasureBody {
     /// Only these categories; without them the person as a whole.
     #[serde(default)]
     #[schema(value_type = Option<Vec<schema::Group>>)]
@@ -140,7 +140,7 @@ fn shown(caller: &Caller, found: Erasure) -> Result<ErasureAnswer, Problem> {
 
 /// Asks that a patient be erased, or categories of what is known of the patient. An officer who asks has agreed as well; the
 /// patient asks for `Purpose-Of-Use: PATRQT`. The answer says what may go now and what must be kept, why and until when.
-#[utoipa::path(tag = "erasure", security(("bearer" = [])), request_body = RequestBody, params(("patient" = uuid::Uuid, Path)), responses(
+#[utoipa::path(tag = "erasure", security(("bearer" = [])), request_body = ErasureBody, params(("patient" = uuid::Uuid, Path)), responses(
     (status = 201, description = "asked for; `Location` is set", body = ErasureAnswer),
     (status = 403, description = "your roles do not allow this, or it is your own chart", body = ProblemBody),
     (status = 404, description = "no such patient, or not for you", body = ProblemBody),
@@ -151,7 +151,7 @@ fn shown(caller: &Caller, found: Erasure) -> Result<ErasureAnswer, Problem> {
 pub async fn request_erasure(
     caller: Caller,
     patient: web::Path<PatientId>,
-    body: web::Json<RequestBody>,
+    body: web::Json<ErasureBody>,
 ) -> Result<HttpResponse, Problem> {
     if caller.asker.role != Role::Patient {
         // It is one of the two approvals.
@@ -161,7 +161,7 @@ pub async fn request_erasure(
     let case = Case::to_read(app, &caller.asker, *patient)?;
     let permit = case.act(Action::RequestErasure).await?;
     about_another(&caller, &case)?;
-    let RequestBody { groups, basis } = body.into_inner();
+    let ErasureBody { groups, basis } = body.into_inner();
     let days = SignedDuration::from_hours(24 * i64::from(app.config().erasure.answer_days));
     let due_at = app.now().checked_add(days).unwrap_or(Timestamp::MAX);
     let asked = Asked { scope: groups.map_or(Scope::Whole, Scope::Groups), basis, due_at };

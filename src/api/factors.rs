@@ -45,7 +45,7 @@ pub enum Method {
 /// A factor to be enrolled.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BeginBody {
+pub struct FactorBody {
     /// From the login that asks for it; without one, the caller's own session counts, freshly proved.
     #[serde(default)]
     challenge: Option<String>,
@@ -172,7 +172,7 @@ fn user_of(app: &App, challenge: &Challenge) -> Result<User, Problem> {
 }
 
 /// Begins the enrolment of a factor. When the answer came back to `/v1/auth/factors/confirm`, it counts.
-#[utoipa::path(tag = "factors", security((), ("bearer" = [])), request_body = BeginBody, responses(
+#[utoipa::path(tag = "factors", security((), ("bearer" = [])), request_body = FactorBody, responses(
     (status = 200, description = "how to go on", body = BeginAnswer),
     (status = 401, description = "no good challenge, and no freshly proved session", body = ProblemBody),
     (status = 409, description = "codes cannot be sent this way", body = ProblemBody),
@@ -183,9 +183,9 @@ fn user_of(app: &App, challenge: &Challenge) -> Result<User, Problem> {
 pub async fn enrol_factor(
     anyone: Anyone,
     caller: Option<Caller>,
-    body: web::Json<BeginBody>,
+    body: web::Json<FactorBody>,
 ) -> Result<HttpResponse, Problem> {
-    let BeginBody { challenge, method, name } = body.into_inner();
+    let FactorBody { challenge, method, name } = body.into_inner();
     let (mut challenge, user, origin) = enroller(&anyone, caller.as_ref(), challenge.as_deref()).await?;
     let wanted = match method {
         Method::Totp => Wanted::Totp,

@@ -86,7 +86,7 @@ pub struct ListQuery {
 
 /// One page of entries, newest first. With day filters a page may hold fewer than `limit` although there are more.
 #[derive(Serialize, ToSchema)]
-pub struct ListAnswer {
+pub struct RecordsAnswer {
     records: Vec<OpenedRecord>,
     /// To be sent as `cursor` for the next page; missing on the last.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,7 +150,7 @@ pub async fn add_record(
 
 /// Lists entries, opened, newest first.
 #[utoipa::path(tag = "records", security(("bearer" = [])), params(("patient" = uuid::Uuid, Path), ListQuery), responses(
-    (status = 200, description = "a page of entries", body = ListAnswer),
+    (status = 200, description = "a page of entries", body = RecordsAnswer),
     (status = 404, description = "no such patient, or not for you", body = ProblemBody),
 ))]
 #[get("/v1/patients/{patient}/records")]
@@ -168,7 +168,7 @@ pub async fn list_records(
     let asked = RecordsAsked { filter, from, to, before: cursor, limit: limit(caller.app.config(), wanted)? };
     let (records, next, receipt) =
         chart::read_records(&caller.app, &caller.asker, *patient, &asked, &caller.context.stages).await?;
-    answer::receipted(StatusCode::OK, &ListAnswer { records, next }, &receipt)
+    answer::receipted(StatusCode::OK, &RecordsAnswer { records, next }, &receipt)
 }
 
 /// Reads one entry.

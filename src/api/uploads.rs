@@ -32,7 +32,7 @@ const PIECE: &str = "application/offset+octet-stream";
 /// A document that is going to be sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct BeginBody {
+pub struct UploadBody {
     /// What it is, in words.
     #[schema(value_type = String)]
     title: Line,
@@ -104,7 +104,7 @@ pub struct FinishAnswer {
 }
 
 /// Announces a document and gives the upload to send it to.
-#[utoipa::path(tag = "documents", security(("bearer" = [])), request_body = BeginBody,
+#[utoipa::path(tag = "documents", security(("bearer" = [])), request_body = UploadBody,
     params(("patient" = uuid::Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses(
         (status = 201, description = "begun; `Location` is set", body = UploadAnswer),
@@ -119,7 +119,7 @@ pub struct FinishAnswer {
 pub async fn begin_upload(
     caller: Caller,
     patient: web::Path<PatientId>,
-    body: web::Json<BeginBody>,
+    body: web::Json<UploadBody>,
 ) -> Result<HttpResponse, Problem> {
     let body = body.into_inner();
     let origin = caller.origin()?;

@@ -24,7 +24,7 @@ use crate::passwords::of_user::new_password;
 /// A new user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CreateBody {
+pub struct UserBody {
     /// 3 to 55 characters of `[a-z0-9._@-]`. Never a patient's own name: it stands in clear.
     username: String,
     /// 12 to 256 characters of four classes, hard to guess; without one, the user cannot log in yet.
@@ -142,17 +142,17 @@ async fn grant(caller: &Caller, target: Target<'_>) -> Result<Permit, Problem> {
 }
 
 /// Creates a user. When it answers, the user can log in.
-#[utoipa::path(tag = "users", security(("bearer" = [])), request_body = CreateBody, responses(
+#[utoipa::path(tag = "users", security(("bearer" = [])), request_body = UserBody, responses(
     (status = 201, description = "created", body = CreatedAnswer),
     (status = 403, description = "your roles do not allow this", body = ProblemBody),
     (status = 409, description = "the name is taken", body = ProblemBody),
     (status = 422, description = "a value breaks a rule", body = ProblemBody),
 ))]
 #[post("/v1/users")]
-pub async fn create_user(caller: Caller, body: web::Json<CreateBody>) -> Result<HttpResponse, Problem> {
+pub async fn create_user(caller: Caller, body: web::Json<UserBody>) -> Result<HttpResponse, Problem> {
     caller.must_be_fresh()?; // it grants roles
     let permit = manage(&caller, Target::Tenant).await?;
-    let CreateBody { username, password, roles, departments, patient } = body.into_inner();
+    let UserBody { username, password, roles, departments, patient } = body.into_inner();
     let password = match password {
         Some(password) => Some(hashed(&caller, password, &username).await?),
         None => None,

@@ -11,6 +11,7 @@ use super::run::RunError;
 
 /// What is being done, or was done last.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
+#[schema(as = BackupJob)]
 pub struct Job {
     /// `create`, `verify` or `drill`.
     pub what: &'static str,

@@ -19,6 +19,7 @@ pub type Scope = Option<TenantId>;
 
 /// What is being done, or was done last since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = KeyJob)]
 pub struct Job {
     /// `rewrap`, `rotate-patients`, `reindex` or `contain`.
     pub what: &'static str,
