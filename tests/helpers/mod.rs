@@ -9,9 +9,9 @@ mod sending;
 
 pub use client::{Answer, Client, same_answer};
 pub use logs::captured_logs;
+pub use outside::{Hook, Mailbox, free_port, wait_for_port};
 #[cfg(feature = "s3")]
-pub use outside::moto;
-pub use outside::{Hook, Mailbox, free_port, tool, wait_for_port};
+pub use outside::{moto, tool};
 pub use sending::{Sent, begin, upload};
 
 use std::collections::BTreeMap;
