@@ -9,7 +9,7 @@ use wardbook_events::keys::{
     KeyLevel, KeyReason, KeyVersionsDisabled, PATIENTS_MAX, PatientKeysRotated, PatientVersion,
 };
 use wardbook_events::{PatientId, TenantId};
-use wardbook_keys::Before;
+use wardbook_keys::{Before, KeyState};
 use wardbook_projections::keys::Compromise;
 
 use super::jobs::Progress;
@@ -111,6 +111,8 @@ impl Containing<'_> {
         };
         if before == now.as_str() {
             rotate::root(app, by, KeyReason::Compromise)?;
+        } else {
+            tell::root_rotated(app, by, now.as_str(), KeyReason::Compromise)?;
         }
         let _alone = app.keyring().alone();
         rewrap::run(app, by, None, progress)?;
@@ -122,11 +124,15 @@ impl Containing<'_> {
         let newest = app.keys().tenant_versions(tenant)?.last().map_or(0, |key| key.version);
         if newest == before.tenant {
             rotate::tenant(app, by, tenant, KeyReason::Compromise)?;
+        } else {
+            // A run before may have ended between making it and telling of it.
+            tell::tenant_rotated(app, by, tenant, before.tenant + 1, KeyReason::Compromise)?;
         }
         let _alone = app.keyring().alone();
         rewrap::run(app, by, Some(tenant), progress)?;
-        for version in app.keys().retire_tenant_keys(tenant, 1)? {
-            tell::destroyed(app, by, tenant, KeyLevel::Tenant, version)?;
+        app.keys().retire_tenant_keys(tenant, 1)?;
+        for key in app.keys().tenant_versions(tenant)?.iter().filter(|key| key.state == KeyState::Destroyed) {
+            tell::destroyed(app, by, tenant, KeyLevel::Tenant, key.version)?;
         }
         Ok(())
     }

@@ -76,9 +76,12 @@ fn a_containment_that_is_killed_again_and_again_reaches_its_end() {
     let status = place.run(&["--json", "keys", "status"]).ok().json();
     let states: Vec<_> = status["tenant"].as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
     assert_eq!(states, ["destroyed", "active"], "one rotation, however often it was begun: {status}");
-    for (kind, count) in
-        [("keys.compromise-declared", 1), ("keys.compromise-contained", 1), ("keys.tenant-key-rotated", 1)]
-    {
+    for (kind, count) in [
+        ("keys.compromise-declared", 1),
+        ("keys.compromise-contained", 1),
+        ("keys.tenant-key-rotated", 1),
+        ("keys.index-key-rotated", 1),
+    ] {
         assert_eq!(place.trail(&["--type", kind]).len(), count, "{kind}");
     }
     println!("contained after {kills} kills");
